@@ -1,0 +1,171 @@
+"""DAFL: a generator learns to make images that the teacher finds typical."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import MultiStepLR
+
+from attacks._distillation import soft_loss
+from attacks._generator import Generator
+from bench import (
+    Attack,
+    NoImages,
+    Paper,
+    Run,
+    Skipped,
+    Weights,
+    check_finite,
+)
+
+
+def generator_loss(
+    logits: Tensor,
+    features: Tensor,
+    one_hot: float,
+    entropy: float,
+    activation: float,
+) -> Tensor:
+    """one_hot L_oh + entropy L_ie + activation L_a on the teacher's view of a batch.
+
+    L_oh = CE(z, argmax z); L_ie = sum_k p_k log10 p_k with p the mean prediction, which
+    is minus its entropy in decimal digits; L_a = -mean |f|.
+
+    Args:
+        logits: z, `(B, K)`.
+        features: f, what the last linear layer receives, `(B, F)`.
+        one_hot: Weight of L_oh, `oh` in the paper's code.
+        entropy: Weight of L_ie, `ie` there.
+        activation: Weight of L_a, `a` there.
+    """
+    typical = F.cross_entropy(logits, logits.argmax(dim=1))
+    mean = logits.softmax(dim=1).mean(dim=0)  # (K,)
+    spread = torch.special.xlogy(mean, mean).sum() / log(10)
+    active = -features.abs().mean()
+    return one_hot * typical + entropy * spread + activation * active
+
+
+class _Features:
+    """What reaches the last linear layer of a network during its last forward pass."""
+
+    def __init__(self, network: nn.Module) -> None:
+        layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
+        if not layers:
+            raise Skipped("the released network has no linear layer to read features of")
+        self.last = torch.empty(0)
+        self._hook = layers[-1].register_forward_pre_hook(self._read)
+
+    def _read(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.last = inputs[0]
+
+
+@dataclass(frozen=True)
+class DAFL(Attack[Weights, NoImages]):
+    """Data-free learning: generator and student step once each per iteration.
+
+    The generator minimises `generator_loss` on the teacher's outputs; the student
+    minimises KL(softmax(z_T) || softmax(z_S)) on the same images, detached, at
+    temperature 1. Nothing of the student reaches the generator.
+
+    A generator whose images the teacher puts into few classes has collapsed: when the
+    entropy of the mean prediction over the last tenth of the iterations is below half
+    of log K, the row is flagged "collapsed" (the authors saw collapse as well,
+    https://github.com/huawei-noah/Efficient-Computing issues 6 and 10).
+
+    Unlike the paper's code, the last state of the student counts, not the best on the
+    test set, and the inner BatchNorm layers of the generator use the usual epsilon.
+    """
+
+    paper = Paper(
+        "Data-Free Learning of Student Networks",
+        2019,
+        "https://arxiv.org/abs/1904.01186",
+    )
+    brief: ClassVar = {"iterations": 4, "batch": 16, "latent": 8, "width": 8}
+
+    iterations: int = 240_000
+    """Steps of each network; the authors' 2,000 epochs of 120 for CIFAR-10."""
+    batch: int = 1024
+    latent: int = 1000
+    """Length of the noise."""
+    width: int = 128
+    """Channels of the generator's first layers."""
+    generator_rate: float = 0.02
+    """Of Adam, for CIFAR-10."""
+    student_rate: float = 0.1
+    """Of SGD with momentum 0.9 and weight decay 5e-4, divided by 10 at 40 and 80 % of
+    the iterations, as for CIFAR-10."""
+    one_hot: float = 0.05
+    """For CIFAR-10; the weights differ by data set."""
+    entropy: float = 5.0
+    activation: float = 0.01
+
+    def steal(
+        self, student: nn.Module, teacher: Weights, images: NoImages, run: Run
+    ) -> None:
+        """Train `student` in place.
+
+        Raises:
+            Diverged: a loss is not finite any more.
+            Skipped: the released network has no linear layer, or the image size is no
+                multiple of 4.
+        """
+        if run.shape[1] % 4 or run.shape[2] % 4:
+            raise Skipped(f"images of {run.shape[1:]} pixels are no multiple of 4")
+        features = _Features(teacher.network)
+        generator = Generator(self.latent, run.shape, self.width).to(
+            run.device, memory_format=torch.channels_last
+        )
+        adam = torch.optim.Adam(generator.parameters(), lr=self.generator_rate)
+        sgd = torch.optim.SGD(
+            student.parameters(), lr=self.student_rate, momentum=0.9, weight_decay=5e-4
+        )
+        drops = [int(self.iterations * 0.4), int(self.iterations * 0.8)]
+        schedule = MultiStepLR(sgd, drops, gamma=0.1)
+        late = torch.zeros(run.classes, device=run.device)
+        report_every = max(1, self.iterations // 20)
+
+        generator.train()
+        student.train()
+        for step in range(1, self.iterations + 1):
+            noise = torch.randn(
+                self.batch, self.latent, generator=run.generator, device=run.device
+            )
+            made = generator(noise)  # (B, C, H, W)
+            logits: Tensor = teacher.network(made)  # (B, K)
+            make = generator_loss(
+                logits, features.last, self.one_hot, self.entropy, self.activation
+            )
+            learn = soft_loss(student(made.detach()), logits.detach(), tau=1.0)
+
+            adam.zero_grad()
+            make.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            sgd.zero_grad()
+            learn.backward()  # type: ignore[no-untyped-call]
+            sgd.step()
+            schedule.step()
+
+            if step > self.iterations * 0.9:
+                late += logits.detach().softmax(dim=1).mean(dim=0)
+            if step % report_every == 0 or step == self.iterations:
+                losses = {"student": float(learn.detach()), "generator": float(make.detach())}
+                for name, value in losses.items():
+                    check_finite(value, f"the {name}'s loss at iteration {step}")
+                run.progress(step, self.iterations, **losses)
+                student.eval()
+                run.checkpoint(student)
+                student.train()
+        student.eval()
+
+        p = late / late.sum()
+        entropy = float(-torch.special.xlogy(p, p).sum()) / log(run.classes)
+        run.report(class_entropy=entropy)
+        if entropy < 0.5:
+            run.flag("collapsed")
+        run.keep(made.detach())

@@ -1,0 +1,102 @@
+"""Everything that can go wrong, as one tree.
+
+BenchError                  exit code 2 unless said otherwise
+├── UnknownName             no plugin, data set, network or protocol is called that
+├── BadOption               an option that does not exist, or a value of the wrong type
+├── BadProtocol             a protocol file that does not say what it must
+├── BadPlugin               a plugin cannot be loaded, or breaks its contract
+├── BadResults              a results file that is not one
+├── Unfit                   exit code 3: this machine lacks what the command needs
+└── Stopped                 ends one task; its row says how, the others go on
+    ├── Diverged            a loss is not finite any more
+    ├── TimedOut            the task ran past its limit
+    ├── Skipped             the plugin declines this task, with the reason
+    └── Denied              an attack reached past its threat model
+        └── BudgetExhausted it asked for more answers than it was granted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class BenchError(Exception):
+    """Base of every error that bench raises on purpose. Its text is one line."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UnknownName(BenchError):
+    """No plugin, data set, network or protocol is called that."""
+
+    @classmethod
+    def among(
+        cls, kind: str, name: str, known: Iterable[str], where: str
+    ) -> UnknownName:
+        """The error for `name`, with the nearest of the `known` names.
+
+        Args:
+            kind: What was looked for, such as "defense".
+            name: What was asked.
+            known: The names that exist.
+            where: Where all of them are listed.
+        """
+        near = get_close_matches(name, list(known), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "no name is near it"
+        return cls(f"unknown {kind} {name!r}: {hint} ({where})")
+
+
+class BadOption(BenchError):
+    """An option that does not exist, or a value of the wrong type."""
+
+
+class BadProtocol(BenchError):
+    """A protocol file that does not say what it must."""
+
+
+class BadPlugin(BenchError):
+    """A plugin cannot be loaded, or breaks its contract."""
+
+
+class BadResults(BenchError):
+    """A results file that is not one."""
+
+
+class Unfit(BenchError):
+    """This machine lacks what the command needs."""
+
+    exit_code = 3
+
+
+class Stopped(BenchError):
+    """Ends one task; its row says how, the others go on."""
+
+    status: ClassVar[str] = "failed"
+
+
+class Diverged(Stopped):
+    """A loss is not finite any more."""
+
+    status = "diverged"
+
+
+class TimedOut(Stopped):
+    """The task ran past its limit."""
+
+    status = "timeout"
+
+
+class Skipped(Stopped):
+    """The plugin declines this task, with the reason."""
+
+    status = "skipped"
+
+
+class Denied(Stopped):
+    """An attack reached past its threat model."""
+
+
+class BudgetExhausted(Denied):
+    """An attack asked for more answers than it was granted."""

@@ -1,0 +1,176 @@
+"""What a command asks for, as the set of tasks that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from bench import data
+from bench.errors import BadOption, BadPlugin, UnknownName
+from bench.networks import NETWORKS
+from bench.protocol import Protocol
+from bench.registry import Kind, Plugin, resolve, split
+from bench.tasks import Protect, Setting, Steal, Task, TrainTeacher, with_parents
+
+CONTROL_DEFENSE, CONTROL_ATTACK = "none", "scratch"
+"""Always planned: without them no number can be read."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; what is left empty is the protocol's."""
+
+    protocol: Protocol
+    defenses: tuple[str, ...] = ()
+    attacks: tuple[str, ...] = ()
+    students: tuple[str, ...] = ()
+    dataset: str = ""
+    teacher: str = ""
+    seeds: int = 0
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """`--set`: values by option by plugin; `recipe` stands for every recipe."""
+    sweeps: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """`--sweep`: lists of values by option by plugin; several make a grid."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tasks of a request, parents before children."""
+
+    request: Request
+    tasks: tuple[Task, ...]
+    notes: tuple[str, ...] = ()
+    """What was left out, and why."""
+    broken: tuple[str, ...] = ()
+    """Plugins that cannot be loaded; the rest of the plan stands."""
+
+
+def plan(request: Request) -> Plan:
+    """The product of defenses, attacks, students and seeds, with its controls.
+
+    A plugin that cannot be loaded is noted and left out, so that it spoils no other
+    cell; a name or an option that does not exist is the user's mistake and raises.
+
+    Raises:
+        BadOption: an option does not exist, or its value does not fit.
+        BadProtocol: a recipe does not fit.
+        UnknownName: a plugin, a data set or a network does not exist.
+    """
+    protocol = request.protocol
+    broken: list[str] = []
+    defenses = _plugins("defense", request.defenses, request, broken)
+    attacks = _plugins("attack", request.attacks, request, broken)
+    attacks += _zero_lines(attacks, request)
+    _check_names(request, [*defenses, *attacks])
+
+    name, network = request.dataset or protocol.dataset, request.teacher
+    dataset = data.load(name)
+    setting = Setting(protocol.name, protocol.version, name, dataset.fingerprint)
+    network = network or protocol.teacher
+    recipe = request.settings.get("recipe", {})
+    faithful = (name, network) == (protocol.dataset, protocol.teacher) and not recipe
+    panel = _panel_labels(protocol)
+
+    steals: list[Task] = []
+    notes: dict[str, None] = {}
+    students = request.students or protocol.students
+    for student in (network, *students):
+        if student not in NETWORKS:
+            raise UnknownName.among("network", student, NETWORKS, "bench list")
+    for seed, defense in product(range(request.seeds or protocol.seeds), defenses):
+        official = faithful and seed < protocol.seeds
+        teacher = TrainTeacher(
+            setting, network, protocol.recipe_of(network, recipe), seed, official
+        )
+        release = Protect(teacher, defense, official and "[" not in defense.label)
+        for attack, student in product(attacks, students):
+            if attack.make().teacherless and defense.label != CONTROL_DEFENSE:
+                continue
+            if why := _excluded(attack, student, network):
+                notes[why] = None
+                continue
+            own = release.official and attack.label in panel
+            steals.append(
+                Steal(
+                    target=release,
+                    attack=attack,
+                    student=student,
+                    recipe=protocol.recipe_of(student, recipe),
+                    official=own and student in protocol.students,
+                )
+            )
+    return Plan(request, tuple(with_parents(steals)), tuple(notes), tuple(broken))
+
+
+def _plugins(
+    kind: Kind, asked: tuple[str, ...], request: Request, broken: list[str]
+) -> list[Plugin]:
+    """The plugins that `asked` or else the protocol names, controls first, each once."""
+    usual = {"defense": request.protocol.defenses, "attack": request.protocol.attacks}
+    control = {"defense": CONTROL_DEFENSE, "attack": CONTROL_ATTACK}[kind]
+    found: dict[Plugin, None] = {}
+    for spec in (control, *(asked or usual[kind])):
+        try:
+            for one in _swept(spec, request):
+                found[_resolve(kind, one, request.protocol)] = None
+        except BadPlugin as error:
+            broken.append(str(error))
+    return list(found)
+
+
+def _resolve(kind: Kind, spec: str, protocol: Protocol) -> Plugin:
+    return resolve(kind, spec, protocol.options.get(split(spec)[0], {}))
+
+
+def _swept(spec: str, request: Request) -> Iterable[str]:
+    """`spec` with what --set and --sweep say of it: one spec a point of the grid."""
+    name, asked = split(spec)
+    options = {**request.settings.get(name, {}), **asked}
+    lists = request.sweeps.get(name, {})
+    for values in product(*lists.values()):
+        point = {**options, **dict(zip(lists, values, strict=True))}
+        pairs = ",".join(f"{k}={v}" for k, v in point.items())
+        yield f"{name}[{pairs}]" if pairs else name
+
+
+def _zero_lines(attacks: list[Plugin], request: Request) -> list[Plugin]:
+    """`scratch` with each share of the training images that another attack has."""
+    shares: dict[Plugin, None] = {}
+    for attack in attacks:
+        made = attack.make()
+        if made.fraction != 1 and not made.teacherless:
+            spec = f"{CONTROL_ATTACK}[fraction={made.fraction!r}]"
+            shares[_resolve("attack", spec, request.protocol)] = None
+    return [zero for zero in shares if zero not in attacks]
+
+
+def _panel_labels(protocol: Protocol) -> set[str]:
+    """Labels of the attacks whose rows are official under `protocol`."""
+    request, unusable = Request(protocol), list[str]()
+    panel = _plugins("attack", (), request, unusable)
+    return {plugin.label for plugin in [*panel, *_zero_lines(panel, request)]}
+
+
+def _check_names(request: Request, plugins: list[Plugin]) -> None:
+    """See that every --set and --sweep speaks of a plugin that is in the plan."""
+    names = {plugin.target for plugin in plugins} | {"recipe"}
+    asked = [split(spec)[0] for spec in (*request.defenses, *request.attacks)]
+    for flag, values in (("--set", request.settings), ("--sweep", request.sweeps)):
+        for name in values:
+            if name not in names and name not in asked:
+                error = UnknownName.among("plugin", name, names, "not in this plan")
+                raise BadOption(f"{flag} {name}: {error}")
+
+
+def _excluded(attack: Plugin, student: str, teacher: str) -> str:
+    """Why this attack may not train this student; empty if it may."""
+    grants: tuple[Any, Any] = attack.make().grants()
+    copyable = grants[0].__name__ == "Weights" and grants[1].__name__ != "NoImages"
+    if not copyable or student != teacher:
+        return ""
+    return (
+        f"{attack.label} to {student}: left out, for a student of the teacher's own "
+        "architecture could be a copy of its weights"
+    )

@@ -1,0 +1,126 @@
+"""Accuracy, fidelity, divergence and calibration; the only user of test images.
+
+Shapes: N test images, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.data import Dataset
+from bench.errors import Diverged
+from bench.plugin import Released
+
+BINS = 15
+"""Of the calibration error, as in https://arxiv.org/abs/1706.04599."""
+
+
+def accuracy(replies: Tensor, labels: Tensor) -> float:
+    """Share of rows of `(N, K)` whose largest entry stands at its label in `(N,)`."""
+    return float((replies.argmax(dim=1) == labels).float().mean())
+
+
+def agreement(first: Tensor, second: Tensor) -> float:
+    """Share of rows in which two replies `(N, K)` name the same class."""
+    return accuracy(first, second.argmax(dim=1))
+
+
+def divergence(teacher: Tensor, student: Tensor) -> float:
+    """Mean KL(teacher || student) of log-probabilities `(N, K)`, in nats.
+
+    A class that the teacher rules out (log 0) adds nothing.
+    """
+    terms = teacher.exp() * (teacher - student)  # (N, K)
+    return float(terms.where(teacher.isfinite(), 0).sum(dim=1).mean())
+
+
+def calibration_error(log_probs: Tensor, labels: Tensor) -> float:
+    """Expected calibration error: mean |confidence - accuracy| over `BINS` bins.
+
+    Bins of confidence have equal width and count by the share of images in them.
+    """
+    confidence, guess = log_probs.exp().max(dim=1)  # (N,), (N,)
+    right = (guess == labels).float()
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    gap = torch.zeros(BINS, device=bins.device).scatter_add(0, bins, confidence - right)
+    return float(gap.abs().sum()) / len(labels)
+
+
+@dataclass(frozen=True)
+class Referee:
+    """Holds the test images of one data set on one device."""
+
+    dataset: Dataset
+    device: torch.device
+    batch: int = 1000
+
+    def replies(self, ask: Callable[[Tensor], Tensor], what: str) -> Tensor:
+        """Log-probabilities `(N, K)` for the test images.
+
+        Args:
+            ask: Maps `(B, C, H, W)` in [0, 1] to logits or log-probabilities `(B, K)`.
+            what: What is asked, for the message.
+
+        Raises:
+            Diverged: a reply is NaN.
+        """
+        images = self.dataset.test.to(self.device)
+        with torch.no_grad():
+            parts = [ask(p).float() for p in images.float().split(self.batch)]
+        replies = torch.cat(parts).log_softmax(dim=1)
+        if bool(replies.isnan().any()):
+            raise Diverged(f"{what} replies with NaN")
+        return replies
+
+    def network(self, network: nn.Module, what: str = "the network") -> Tensor:
+        """Log-probabilities of `network` in eval mode; it is left in its mode."""
+        mode = network.training
+        network.eval()
+        try:
+            return self.replies(network, what)
+        finally:
+            network.train(mode)
+
+    def teacher(self, network: nn.Module) -> dict[str, float]:
+        """The measured columns of a `TeacherRow`."""
+        replies, labels = self.network(network, "the teacher"), self._labels()
+        return {
+            "accuracy": accuracy(replies, labels),
+            "calibration_error": calibration_error(replies, labels),
+        }
+
+    def released(self, released: Released, teacher: nn.Module) -> dict[str, float]:
+        """The measured columns of a `ProtectRow`, beside the undefended `teacher`."""
+        labels = self._labels()
+        replies = self.replies(released.reply, "the released teacher")
+        leaked = self.network(released.network, "the released network")
+        return {
+            "accuracy": accuracy(replies, labels),
+            "network_accuracy": accuracy(leaked, labels),
+            "fidelity": agreement(replies, self.network(teacher, "the teacher")),
+            "calibration_error": calibration_error(replies, labels),
+        }
+
+    def student(self, student: nn.Module, released: Released) -> dict[str, float]:
+        """The measured columns of a `StealRow`."""
+        replies = self.network(student, "the student")
+        taught = self.replies(released.reply, "the released teacher")
+        return {
+            "accuracy": accuracy(replies, self._labels()),
+            "fidelity": agreement(replies, taught),
+            "kl": divergence(taught, replies),
+        }
+
+    def point(self, network: nn.Module) -> float:
+        """Accuracy of `network`, for a curve; NaN where it replies with NaN."""
+        try:
+            return accuracy(self.network(network), self._labels())
+        except Diverged:
+            return float("nan")
+
+    def _labels(self) -> Tensor:
+        return self.dataset.test.labels.to(self.device)
