@@ -5,7 +5,7 @@ Both engines follow one agenda, so they differ in where a task runs and in nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,7 +23,7 @@ class Listener(Protocol):
         """The task was handed to a worker."""
 
     def progress(
-        self, task: Task, step: int, of: int, losses: dict[str, float]
+        self, task: Task, step: int, of: int, losses: Mapping[str, float]
     ) -> None:
         """The task tells how far it is."""
 

@@ -5,23 +5,29 @@ from __future__ import annotations
 from io import BytesIO
 
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
 
-SAMPLES = 64
-"""Images in a picture, eight a line."""
+LINE, LINES = 8, 8
+"""Images in a line, lines in a picture."""
+SIZE = 32
+"""Smaller images are enlarged to about this many pixels, each by a whole factor."""
 
 
 def png(images: Tensor) -> bytes:
-    """The first of `images` `(N, C, H, W)` in [0, 1] side by side, as a PNG file.
-
-    Small images are enlarged, pixel by pixel, to about 32 pixels.
-    """
-    few = images[:SAMPLES].detach().float().cpu().clamp(0, 1)
-    scale = max(1, 32 // few.shape[-1])
+    """The first of `images` `(N, C, H, W)` in [0, 1] side by side, as a PNG file."""
+    few = images[: LINE * LINES].detach().float().cpu().clamp(0, 1)
+    scale = max(1, SIZE // few.shape[-1])
     few = few.repeat_interleave(scale, dim=-1).repeat_interleave(scale, dim=-2)
-    grid = make_grid(few, nrow=8, padding=2)
+    few = F.pad(few, (1, 1, 1, 1), value=0.5)
+    missing = -len(few) % LINE
+    few = torch.cat([few, few.new_full((missing, *few.shape[1:]), 0.5)])
+    _, channels, height, width = few.shape
+    tiles = few.view(-1, LINE, channels, height, width).permute(0, 3, 1, 4, 2)
+    sheet = tiles.reshape(-1, LINE * width, channels)  # (lines H, LINE W, C)
+    grey = channels == 1
+    pixels = (sheet * 255).round().to(torch.uint8).numpy()
     stream = BytesIO()
-    to_pil_image((grid * 255).round().to(torch.uint8)).save(stream, "PNG")
+    Image.fromarray(pixels[:, :, 0] if grey else pixels).save(stream, "PNG")
     return stream.getvalue()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
 
 import ray
 from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from bench.agenda import Agenda
@@ -40,7 +40,14 @@ ATTEMPTS = 3
 """Ray's memory monitor ends a whole `fit` when it kills one worker; begin again."""
 
 
-class _Ready(Searcher):
+class _Forgotten:
+    """Tune pickles searcher and callbacks to resume from; here the store does that."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Ready(_Forgotten, Searcher):
     """Suggests ready tasks, and hears which of them are over."""
 
     def __init__(self, agenda: Agenda, outcome: Callable[[Task], Row]) -> None:
@@ -75,11 +82,21 @@ class _Ready(Searcher):
         """Nothing: the store is what a later run resumes from."""
 
 
-class _Relay(tune.Callback):
-    """Passes progress on to the agenda's listener."""
+class _Relay(_Forgotten, TrialProgressCallback):
+    """Passes progress on to the agenda's listener.
+
+    It takes the place of the callback of Tune's that prints a line a trial.
+    """
 
     def __init__(self, agenda: Agenda, tasks: Mapping[str, Task]) -> None:
+        super().__init__()
         self._agenda, self._tasks = agenda, tasks
+
+    def on_trial_complete(self, *_: Any, **__: Any) -> None:
+        """Nothing: the searcher hears of the end."""
+
+    def on_trial_error(self, *_: Any, **__: Any) -> None:
+        """Nothing: the searcher hears of the end."""
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: Any, **_: Any
@@ -203,10 +220,6 @@ def _name(trial: Any) -> str:
 
 
 def _trial(config: dict[str, str], work: Work, tasks: Mapping[str, Task]) -> None:
-    for place in os.environ.get("BENCH_PATH", "").split(os.pathsep):
-        if place and place not in sys.path:
-            sys.path.append(place)
-
     def tell(step: int, of: int, losses: Mapping[str, float]) -> None:
         named = {f"loss_{k}": float(v) for k, v in losses.items()}
         tune.report({"step": step, "of": of, **named})

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
+from bench.names import DATASETS
 from bench.intervals import Estimate, mean, ratio, seeds_to_separate, share
 from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.tracks import TRACKS
@@ -118,6 +119,11 @@ def current(rows: Iterable[Row]) -> list[Row]:
     return list(latest.values())
 
 
+def official_boards(rows: Iterable[Row]) -> list[Board]:
+    """The leaderboard: boards of the current rows that keep to their protocol."""
+    return boards(row for row in current(rows) if row.official)
+
+
 def _question(row: Row) -> tuple[object, ...]:
     names = ("defense", "defense_options", "attack", "attack_options", "student")
     return (
@@ -132,12 +138,11 @@ def _question(row: Row) -> tuple[object, ...]:
     )
 
 
-def boards(rows: Iterable[Row], classes: Mapping[str, int]) -> list[Board]:
+def boards(rows: Iterable[Row]) -> list[Board]:
     """Every board that `rows` allow, in the order of the tracks.
 
     Args:
         rows: Of all tables; they should be `current`, and official to be ranked.
-        classes: K by data set, for the zero line where no labels are granted.
     """
     rows = list(rows)
     teachers = {row.key: row for row in rows if isinstance(row, TeacherRow)}
@@ -147,7 +152,7 @@ def boards(rows: Iterable[Row], classes: Mapping[str, int]) -> list[Board]:
         if isinstance(row, StealRow):
             scenes[_scene(row)].append(row)
     found = [
-        _board(scene, steals, releases, teachers, classes.get(scene.dataset))
+        _board(scene, steals, releases, teachers)
         for scene, steals in scenes.items()
         if any(not steal.teacherless for steal in steals)
     ]
@@ -172,13 +177,12 @@ def _board(
     steals: Sequence[StealRow],
     releases: Sequence[ProtectRow],
     teachers: Mapping[str, TeacherRow],
-    classes: int | None,
 ) -> Board:
     zeros = _cells([steal for steal in steals if steal.teacherless])
     grid = _cells([steal for steal in steals if not steal.teacherless])
     seeds = sorted({steal.seed for steal in steals})
     attacks = sorted({cell.attack for cell in grid})
-    zero, zero_is = _zero(zeros, seeds, scene, classes)
+    zero, zero_is = _zero(zeros, seeds, scene)
     mine = [row for row in releases if _same(row, scene)]
 
     plain = {cell.attack: cell for cell in grid if cell.defense == UNDEFENDED}
@@ -247,11 +251,12 @@ def _strongest(cells: Sequence[Cell]) -> Cell | None:
 
 
 def _zero(
-    zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene, classes: int | None
+    zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene
 ) -> tuple[Mapping[int, float], str]:
     if scene.track not in VANILLA:  # no labelled images are granted
-        if classes is None:
+        if scene.dataset not in DATASETS:
             return {}, ""
+        classes = DATASETS[scene.dataset].classes
         return dict.fromkeys(seeds, 1 / classes), f"chance, 1/{classes}"
     best = _strongest(zeros)
     return (best.by_seed, best.attack) if best else ({}, "")

@@ -51,6 +51,11 @@ class TrainTeacher:
         return None
 
     @property
+    def root(self) -> TrainTeacher:
+        """The undefended teacher at the bottom."""
+        return self
+
+    @property
     def label(self) -> str:
         """A few words for a person."""
         return f"train {self.network} #{self.seed}"
@@ -67,6 +72,11 @@ class Protect:
     @property
     def parent(self) -> Task | None:
         """The teacher that is reworked."""
+        return self.teacher
+
+    @property
+    def root(self) -> TrainTeacher:
+        """The undefended teacher at the bottom."""
         return self.teacher
 
     @property
@@ -90,6 +100,11 @@ class Steal:
         """The released teacher that is attacked."""
         return self.target
 
+    @property
+    def root(self) -> TrainTeacher:
+        """The undefended teacher at the bottom."""
+        return self.target.teacher
+
     def access(self) -> dict[str, Any]:
         """The columns of a row that tell what the attacker may touch."""
         attack: Attack[Any, Any] = self.attack.make()
@@ -106,7 +121,7 @@ class Steal:
     def label(self) -> str:
         """A few words for a person."""
         who = f"{self.attack.label} from {self.target.defense.label}"
-        return f"{who} to {self.student} #{self.target.teacher.seed}"
+        return f"{who} to {self.student} #{self.root.seed}"
 
 
 Task = TrainTeacher | Protect | Steal

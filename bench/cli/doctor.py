@@ -1,0 +1,107 @@
+"""`bench doctor`: what this machine has, and what is wrong with it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from bench import __version__, registry
+from bench.errors import BenchError, Unfit
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(doctor)
+
+
+def doctor(
+    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
+        "results"
+    ),
+    store: Annotated[Path, typer.Option(help="Where tasks keep their work.")] = Path(
+        "results/store"
+    ),
+) -> int:
+    """Look over code, libraries, devices, plugins, store and tables; 3 if one is ill."""
+    checks: dict[str, Callable[[], str]] = {
+        "distill-bench": _code,
+        "torch": _torch,
+        "ray": _ray,
+        "device": _device,
+        "plugins": _plugins,
+        "store": lambda: _store(store),
+        "results": lambda: _results(results),
+    }
+    out, ill = Console(), 0
+    for name, look in checks.items():
+        try:
+            text, mark = look(), "[green]ok[/] "
+        except (BenchError, ImportError) as error:
+            text, mark, ill = str(error), "[red]ill[/]", ill + 1
+        out.print(
+            f"{mark} [bold]{name}[/]: {escape(text)}", highlight=False, soft_wrap=True
+        )
+    return 3 if ill else 0
+
+
+def _code() -> str:
+    from bench import machine
+
+    commit, dirty = machine.commit()
+    where = f"commit {commit[:12]}{' with changes' if dirty else ''}" if commit else ""
+    return f"{__version__} on Python {platform.python_version()} {where}".strip()
+
+
+def _torch() -> str:
+    import torch
+    import torchvision
+
+    return f"{torch.__version__} with torchvision {torchvision.__version__}"
+
+
+def _ray() -> str:
+    try:
+        return version("ray")
+    except PackageNotFoundError as error:
+        raise Unfit("missing; --engine local does without it") from error
+
+
+def _device() -> str:
+    import torch
+
+    from bench import machine
+
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    gpus = ", ".join(names) or "no GPU"
+    return f"{machine.processor()}, {torch.get_num_threads()} threads; {gpus}"
+
+
+def _plugins() -> str:
+    cards = [*registry.cards("defense"), *registry.cards("attack")]
+    for card in cards:
+        registry.load(card.kind, card.name)
+    return f"{len(cards)} load"
+
+
+def _store(store: Path) -> str:
+    from bench.store import Store
+
+    keep = Store(store.expanduser().resolve())
+    keep.open()
+    count = sum(1 for _ in keep.rows())
+    free = shutil.disk_usage(keep.root).free // 2**30
+    return f"{keep.root}, {count} rows, {free} GiB free"
+
+
+def _results(results: Path) -> str:
+    from bench.store import published
+
+    return f"{results}, {len(published(results))} rows"

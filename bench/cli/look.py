@@ -1,0 +1,165 @@
+"""`bench list` and `bench show`: what there is to name, and what is known of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench import names, protocol, registry
+from bench.errors import UnknownName
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command(name="list")(list_)
+    app.command()(show)
+
+
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Defenses, attacks, protocols, data sets and networks by name."""
+    plugins = [*registry.cards("defense"), *registry.cards("attack")]
+    protocols = {name: protocol.load(name).summary for name in protocol.names()}
+    if as_json:
+        print(  # noqa: T201
+            json.dumps(
+                {
+                    "plugins": [asdict(card) for card in plugins],
+                    "protocols": protocols,
+                    "data sets": {k: v.summary for k, v in names.DATASETS.items()},
+                    "networks": names.NETWORKS,
+                },
+                indent=2,
+            )
+        )
+        return
+    out = Console()
+    for kind in ("defense", "attack"):
+        rows = {
+            card.name: f"broken: {card.broken}" if card.broken else card.summary
+            for card in plugins
+            if card.kind == kind
+        }
+        out.print(_names(f"{kind}s", rows))
+    out.print(_names("protocols", protocols))
+    out.print(
+        _names("data sets", {k: v.summary for k, v in names.DATASETS.items()})
+    )
+    out.print(_names("networks", names.NETWORKS))
+    out.print("options, paper and threat model of one: bench show NAME")
+
+
+def _names(title: str, rows: dict[str, str]) -> Table:
+    table = Table(box=None, show_header=False, title=title, title_justify="left")
+    table.add_column(style="bold", min_width=14)
+    table.add_column()
+    for name, text in rows.items():
+        table.add_row(f"  {name}", escape(text))
+    return table
+
+
+def show(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A plugin (as for `bench run`), a protocol, or the key of a row; "
+            "nothing shows the leaderboard.",
+        ),
+    ] = "",
+    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
+        "results"
+    ),
+    store: Annotated[Path, typer.Option(help="Where tasks keep their work.")] = Path(
+        "results/store"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """The leaderboard, or all that is known of one name."""
+    if not what:
+        _show_boards(results, as_json)
+        return
+    facts = _plugin(what) or _protocol(what) or _row(what, results, store)
+    if facts is None:
+        known = [*registry.installed("defense"), *registry.installed("attack")]
+        known += protocol.names()
+        raise UnknownName.among("name or key", what, known, "bench list")
+    if as_json:
+        print(json.dumps(facts, indent=2, default=str))  # noqa: T201
+        return
+    table = Table(box=None, show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in facts.items():
+        table.add_row(name, escape(str(value)))
+    Console().print(table)
+
+
+def _plugin(spec: str) -> dict[str, Any] | None:
+    name = registry.split(spec)[0]
+    kinds: tuple[registry.Kind, ...] = ("defense", "attack")
+    for kind in kinds:
+        if name in registry.installed(kind) or ":" in name:
+            try:
+                cls = registry.load(kind, name)
+            except registry.BadPlugin:
+                if kind == "attack" or ":" not in name:
+                    raise
+                continue
+            return _card(kind, name, cls)
+    return None
+
+
+def _card(kind: str, name: str, cls: type[Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"name": name, "kind": kind, "class": cls.__name__}
+    if kind == "attack":
+        teacher, images = cls.grants()
+        facts["may touch"] = f"{teacher.__name__}, {images.__name__}"
+    facts["what"] = "\n".join(x.strip() for x in (cls.__doc__ or "").splitlines())
+    if cls.paper:
+        facts["paper"] = f"{cls.paper.title} ({cls.paper.year}), {cls.paper.url}"
+    plain = cls()
+    for option in fields(cls):
+        facts[f"option {option.name}"] = repr(getattr(plain, option.name))
+    return facts
+
+
+def _protocol(name: str) -> dict[str, Any] | None:
+    if name in protocol.names() or name.endswith(".toml"):
+        return protocol.load(name).model_dump()
+    return None
+
+
+def _row(key: str, results: Path, store: Path) -> dict[str, Any] | None:
+    from bench.rows import Row
+    from bench.store import Store, published
+
+    rows: list[Row] = [*published(results), *Store(store.expanduser().resolve()).rows()]
+    for row in rows:
+        if row.key.startswith(key) and len(key) >= 4:
+            hidden = {"samples"}
+            return {k: v for k, v in asdict(row).items() if k not in hidden}
+    return None
+
+
+def _show_boards(results: Path, as_json: bool) -> None:
+    from bench.cli.display import leaderboard, wide
+    from bench.store import published
+    from bench.tables import official_boards
+
+    boards = official_boards(published(results))
+    if as_json:
+        print(json.dumps([asdict(b) for b in boards], indent=2, default=str))  # noqa: T201
+        return
+    out = wide(Console())
+    if not boards:
+        out.print(f"no official rows in {results}; make some with: bench run")
+    for table in leaderboard(boards):
+        out.print(table)

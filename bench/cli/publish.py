@@ -1,0 +1,53 @@
+"""`bench publish` and `bench site`: from rows to tables to pages. No torch, no ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(publish)
+    app.command()(site)
+
+
+def publish(
+    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
+        "results"
+    ),
+    store: Annotated[Path, typer.Option(help="Where tasks keep their work.")] = Path(
+        "results/store"
+    ),
+    force: Annotated[
+        bool, typer.Option(help="Replace rows that are published already.")
+    ] = False,
+) -> None:
+    """Gather the rows of a store into the tables of a results folder."""
+    from bench.store import Store
+    from bench.store import publish as merge
+
+    rows = list(Store(store.expanduser().resolve()).rows())
+    everything = merge(rows, results, replace=force)
+    Console().print(
+        f"{len(rows)} rows in {store}, {len(everything)} published in {results}",
+        highlight=False,
+    )
+
+
+def site(
+    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
+        "results"
+    ),
+    out: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("site/build"),
+) -> None:
+    """Make the static site from the published tables."""
+    from bench.pages import build
+    from bench.store import published
+
+    count = build(published(results), out)
+    first = (out / "index.html").resolve()
+    Console().print(f"{count} pages; open {first}", highlight=False, soft_wrap=True)

@@ -1,0 +1,401 @@
+"""`bench run`: from a defense and an attack to rows and a ranked table."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from bench import protocol as protocols
+from bench.errors import BadOption, Unfit
+
+if TYPE_CHECKING:
+    from bench.agenda import Agenda
+    from bench.perform import Session
+    from bench.plan import Plan
+    from bench.rows import Row
+    from bench.store import Store
+    from bench.tables import Board
+    from bench.tasks import Task
+
+FAILED = ("failed", "oom", "diverged", "timeout")
+"""Statuses that make the command end with 1."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(run)
+
+
+def run(
+    defense: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="S",
+            help="A defense; repeat for several. S is a name, module:Class or "
+            "path/file.py:Class, with options as in 'nasty[omega=0.1]'.",
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(metavar="S", help="An attack, as above; repeat for several."),
+    ] = None,
+    student: Annotated[
+        list[str] | None, typer.Option(metavar="NETWORK", help="Repeat for several.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="A name of `bench list`, or a TOML file.")
+    ] = "digits",
+    dataset: Annotated[str, typer.Option(help="In place of the protocol's.")] = "",
+    teacher: Annotated[
+        str, typer.Option(metavar="NETWORK", help="In place of the protocol's.")
+    ] = "",
+    seeds: Annotated[
+        int, typer.Option(min=0, help="How many; 0 takes the protocol's.")
+    ] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="X.OPTION=VALUE",
+            help="An option of a plugin, or of every recipe: kd.tau=8, recipe.epochs=5.",
+        ),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X.OPTION=A,B,...",
+            help="Several values of an option; several sweeps make a grid.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="ray, or local: in this process.")
+    ] = "ray",
+    cpus: Annotated[
+        int, typer.Option(min=1, help="CPUs and torch threads of one task.")
+    ] = 1,
+    gpu_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="GPU of one task; 0.25 puts four on one."),
+    ] = 1.0,
+    address: Annotated[
+        str | None, typer.Option(help="Of a running Ray cluster.")
+    ] = None,
+    store: Annotated[Path, typer.Option(help="Where tasks keep their work.")] = Path(
+        "results/store"
+    ),
+    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
+        "results"
+    ),
+    timeout: Annotated[
+        str | None, typer.Option(help="Of one task: 90s, 30m, 2h.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Do again what is done.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Show the plan and stop.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")
+    ] = False,
+) -> int:
+    """Attack defenses, and rank them by the strongest attack.
+
+    Without --defense or --attack the protocol's are taken. The controls, the defense
+    'none' and the attack 'scratch', are always added. What is done is not done again.
+    """
+    request_of = _choices(set_, sweep)
+    if engine not in ("ray", "local"):
+        raise BadOption(f"unknown engine {engine!r}: write ray or local")
+    limit = _seconds(timeout)
+    chosen = protocols.load(protocol)
+
+    from bench.plan import Request, plan
+    from bench.store import Store, published
+
+    made = plan(
+        Request(
+            protocol=chosen,
+            defenses=tuple(defense or ()),
+            attacks=tuple(attack or ()),
+            students=tuple(student or ()),
+            dataset=dataset,
+            teacher=teacher,
+            seeds=seeds,
+            **request_of,
+        )
+    )
+    keep = Store(store.expanduser().resolve())
+    published(results)  # an unreadable table is better found now than after the work
+    done = {} if force else _done(made, keep)
+    err = Console(stderr=True)
+    for note in (*made.notes, *made.broken):
+        err.print(f"bench: {escape(note)}", highlight=False, soft_wrap=True)
+    if dry_run:
+        _show_plan(made, done, keep, as_json)
+        return 0
+    keep.open()
+    session = _session(keep, cpus, gpu_share, limit, address)
+    rows = _perform(made, done, session, engine, gpu_share, address, as_json)
+    return _conclude(made, done, rows, results, force, keep, as_json)
+
+
+def _choices(
+    settings: list[str] | None, sweeps: list[str] | None
+) -> dict[str, Mapping[str, Mapping[str, Any]]]:
+    """--set and --sweep, taken apart."""
+    values: dict[str, dict[str, str]] = {}
+    lists: dict[str, dict[str, tuple[str, ...]]] = {}
+    for text in settings or ():
+        plugin, option, value = _assignment("--set", text)
+        values.setdefault(plugin, {})[option] = value
+    for text in sweeps or ():
+        plugin, option, value = _assignment("--sweep", text)
+        if plugin == "recipe":
+            raise BadOption("--sweep varies options of plugins; use --set for recipes")
+        points = tuple(v.strip() for v in value.split(",") if v.strip())
+        lists.setdefault(plugin, {})[option] = points
+    return {"settings": values, "sweeps": lists}
+
+
+def _assignment(flag: str, text: str) -> tuple[str, str, str]:
+    found = re.fullmatch(r"\s*([^=]+)\.([A-Za-z_]\w*)\s*=\s*(.+?)\s*", text)
+    if found is None:
+        raise BadOption(f"cannot read {flag} {text!r}: write plugin.option=value")
+    return found[1], found[2], found[3]
+
+
+def _seconds(text: str | None) -> float | None:
+    """`90s`, `30m`, `2h` or plain seconds."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if found is None or float(found[1]) == 0:
+        raise BadOption(f"cannot read --timeout {text!r}: write 90s, 30m or 2h")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _done(made: Plan, store: Store) -> dict[Task, Row]:
+    """The tasks that an earlier run has ended well, with their rows."""
+    from bench.perform import kind_of
+    from bench.tasks import key
+
+    found = {task: store.row(kind_of(task), key(task)) for task in made.tasks}
+    return {task: row for task, row in found.items() if row and row.status == "ok"}
+
+
+def _session(
+    store: Store,
+    cpus: int,
+    gpu_share: float,
+    timeout: float | None,
+    address: str | None,
+) -> Session:
+    import torch
+
+    from bench.perform import Session
+
+    gpu = gpu_share > 0 and (address is not None or torch.cuda.is_available())
+    return Session(
+        store=store,
+        command=shlex.join(["bench", *sys.argv[1:]]),
+        device="cuda" if gpu else "cpu",
+        threads=cpus,
+        timeout=timeout,
+    )
+
+
+def _perform(
+    made: Plan,
+    done: Mapping[Task, Row],
+    session: Session,
+    engine: str,
+    gpu_share: float,
+    address: str | None,
+    quiet: bool,
+) -> dict[Task, Row]:
+    """Do what is not done; the rows of what was done now."""
+    from bench.agenda import Agenda, run_here
+    from bench.cli.display import Display
+    from bench.perform import record, throttled
+
+    todo = [task for task in made.tasks if task not in done]
+    if not todo:
+        return {}
+    rows: dict[Task, Row] = {}
+    console = Console(stderr=True)
+    with Display(console, len(todo), quiet) as display:
+
+        class Ears:
+            """Passes everything to the display and collects the rows."""
+
+            started = staticmethod(display.started)
+            progress = staticmethod(display.progress)
+
+            @staticmethod
+            def ended(task: Task, row: Row) -> None:
+                rows[task] = row
+                display.ended(task, row)
+
+        note = partial(record, session=session)
+        agenda = Agenda(
+            waiting=todo,
+            done=set(done),
+            record=lambda task, status, reason: note(
+                task, status=status, reason=reason
+            ),
+            listener=Ears(),
+        )
+        try:
+            if engine == "local":
+                run_here(
+                    agenda,
+                    lambda task: throttled(
+                        task, partial(display.progress, task), session
+                    ),
+                )
+            else:
+                _on_ray(agenda, session, gpu_share, address)
+        except KeyboardInterrupt:
+            display.__exit__(None, None, None)
+            console.print(
+                f"bench: interrupted; {len(done) + len(rows)} of {len(made.tasks)} "
+                f"tasks are kept; to go on: {session.command}",
+                highlight=False,
+                soft_wrap=True,
+            )
+            raise SystemExit(130) from None
+    return rows
+
+
+def _on_ray(
+    agenda: Agenda, session: Session, gpu_share: float, address: str | None
+) -> None:
+    try:
+        from bench import schedule
+    except ImportError as error:
+        raise Unfit(f"Ray is missing ({error}); --engine local does without it") from (
+            error
+        )
+    from bench.perform import kind_of, throttled
+    from bench.tasks import key
+
+    share = {"cpu": float(session.threads)}
+    if session.device == "cuda":
+        share["gpu"] = gpu_share
+
+    # A row of an earlier run may stand there, of a task that is done again.
+    before = {t: _stamp(session.store, key(t)) for t in agenda.waiting}
+
+    def outcome(task: Task) -> Row | None:
+        fresh = _stamp(session.store, key(task)) != before[task]
+        return session.store.row(kind_of(task), key(task)) if fresh else None
+
+    schedule.run(
+        agenda,
+        partial(throttled, session=session),
+        outcome,
+        session.store.root / ".ray",
+        share,
+        address,
+    )
+
+
+def _stamp(store: Store, key: str) -> int:
+    path = store.folder(key) / "row.parquet"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _show_plan(
+    made: Plan, done: Mapping[Task, Row], store: Store, as_json: bool
+) -> None:
+    from bench.tasks import key
+
+    lines = [
+        {"key": key(t), "task": t.label, "cached": t in done, "official": t.official}
+        for t in made.tasks
+    ]
+    if as_json:
+        print(json.dumps({"tasks": lines, "store": str(store.root)}, indent=2))  # noqa: T201
+        return
+    out = Console()
+    for line in lines:
+        state = "cached" if line["cached"] else "to do "
+        odd = "" if line["official"] else "  (departs from the protocol)"
+        out.print(
+            f"{line['key']}  {state}  {escape(str(line['task']))}{odd}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    out.print(f"{_count(made, len(done))}; nothing was run")
+
+
+def _count(made: Plan, cached: int) -> str:
+    kinds = Counter(type(task).__name__ for task in made.tasks)
+    names = {"TrainTeacher": "teachers", "Protect": "releases", "Steal": "students"}
+    parts = ", ".join(f"{kinds[kind]} {name}" for kind, name in names.items())
+    return f"{len(made.tasks)} tasks ({parts}), {cached} cached"
+
+
+def _conclude(
+    made: Plan,
+    done: Mapping[Task, Row],
+    rows: Mapping[Task, Row],
+    results: Path,
+    force: bool,
+    store: Store,
+    as_json: bool,
+) -> int:
+    """Publish, print what a person wants to know, and give the exit code."""
+    from bench.store import publish
+    from bench.tables import boards
+
+    everything = {**done, **rows}
+    ordered = [everything[task] for task in made.tasks if task in everything]
+    publish(ordered, results, replace=force)
+    found = boards(ordered)
+    failed = [(task, row) for task, row in rows.items() if row.status in FAILED]
+    if as_json:
+        print(json.dumps(_as_json(ordered, found), indent=2, default=str))  # noqa: T201
+        return 1 if failed or made.broken else 0
+
+    from bench.cli.display import leaderboard, wide
+
+    out = wide(Console())
+    for table in leaderboard(found):
+        out.print(table)
+    seconds = sum(row.seconds for row in rows.values())
+    out.print(
+        f"{_count(made, len(done))}, {len(rows)} done now in {seconds:.0f} s of work, "
+        f"{len(failed) + len(made.broken)} failed",
+        highlight=False,
+        soft_wrap=True,
+    )
+    from bench.tasks import key
+
+    for task, row in failed:
+        log = store.folder(key(task)) / "log.txt"
+        where = f" ({log})" if log.exists() else ""
+        text = f"  {row.status}: {task.label}: {row.reason}{where}"
+        out.print(escape(text), highlight=False, soft_wrap=True)
+    for text in made.broken:
+        out.print(escape(f"  broken: {text}"), highlight=False, soft_wrap=True)
+    out.print(f"rows in {results}; make the pages with: bench site", highlight=False)
+    return 1 if failed or made.broken else 0
+
+
+def _as_json(rows: Sequence[Row], found: Sequence[Board]) -> dict[str, Any]:
+    """Everything that the terminal shows, for machines."""
+    hidden = {"samples", "curve"}
+    plain = [
+        {k: v for k, v in asdict(row).items() if k not in hidden} for row in rows
+    ]
+    return {"rows": plain, "boards": [asdict(board) for board in found]}

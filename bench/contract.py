@@ -1,0 +1,270 @@
+"""What every plugin promises, as checks that an outsider can run on their own.
+
+Each promise takes a plugin class and raises `BadPlugin` with what it saw. The plugin
+meets a tiny problem on the CPU, with its `brief` options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import networks, registry, threat
+from bench.data import Augmentation, Images
+from bench.errors import BadPlugin, Stopped
+from bench.plugin import Attack, Defense, Harness, Released, Run
+from bench.recipe import Recipe
+from bench.seeds import seeded
+
+SHAPE, CLASSES, COUNT = (3, 8, 8), 4, 32
+CPU = torch.device("cpu")
+RECIPE = Recipe(epochs=1, batch=16, rate=0.01, schedule="constant", milestones=())
+
+DefenseClass = type[Defense]
+AttackClass = type[Attack[Any, Any]]
+
+
+class _Bench(Harness):
+    def build(self, name: str) -> nn.Module:
+        return networks.build(name, SHAPE[0], CLASSES, (0.5,) * 3, (0.5,) * 3)
+
+
+@contextmanager
+def tiny_run(seed: int = 0) -> Iterator[Run]:
+    """A run on the tiny problem: 3x8x8 images, 4 classes, one short epoch."""
+    with seeded(seed, CPU) as generator:
+        yield Run(
+            SHAPE, CLASSES, seed, CPU, generator, "resnet8", RECIPE, harness=_Bench()
+        )
+
+
+def tiny_images() -> threat.TrainImages:
+    """32 random images with random labels, dealt with a shift of one pixel."""
+    rng = torch.Generator().manual_seed(1)
+    pixels = torch.randint(256, (COUNT, *SHAPE), generator=rng, dtype=torch.uint8)
+    labels = torch.randint(CLASSES, (COUNT,), generator=rng)
+    return threat.TrainImages(Images(pixels, labels), Augmentation(pad=1))
+
+
+def tiny_teacher(name: str = "resnet8") -> nn.Module:
+    """A network for the tiny problem, always the same."""
+    with tiny_run(seed=7) as run:
+        return run.network(name).eval()
+
+
+def protect(cls: DefenseClass) -> Released:
+    """What `cls` releases for the tiny teacher."""
+    with tiny_run() as run:
+        released = cls(**cls.brief).protect(tiny_teacher(), tiny_images(), run)
+    if not isinstance(released, Released):
+        raise BadPlugin(f"protect returned {type(released).__name__}, not Released")
+    for part in released.parts().values():
+        part.eval()
+    return released
+
+
+def steal(cls: AttackClass) -> tuple[nn.Module, threat.Ledger, Any]:
+    """A student after `cls` taught it, what was booked, and the teacher grant."""
+    attack = cls(**cls.brief)
+    teacher_grant, image_grant = cls.grants()
+    teacher, ledger = tiny_teacher(), threat.Ledger(attack.queries)
+    images: Any = tiny_images()
+    if image_grant is threat.SurrogateImages:
+        raw = Images((images.pixels * 255).byte(), images.labels)
+        images = threat.SurrogateImages(raw, Augmentation(pad=1))
+    if image_grant is threat.NoImages:
+        images = threat.NoImages()
+    door: Any = threat.Weights(teacher)
+    if teacher_grant is not threat.Weights:
+        views = getattr(images, "views", 0)
+        oracle: Any = teacher_grant
+        door = oracle(Released(teacher).reply, ledger, views)
+    with tiny_run() as run:
+        student = run.network("cnn2")
+        attack.steal(student, door, images, run)
+    return student, ledger, door
+
+
+def has_defaults(cls: type[Any]) -> None:
+    """It is a frozen dataclass of its own whose options all have defaults."""
+    if "__dataclass_fields__" not in vars(cls) or not is_dataclass(cls):
+        raise BadPlugin(f"{cls.__name__} lacks @dataclass(frozen=True)")
+    try:
+        cls()
+    except TypeError as error:
+        raise BadPlugin(f"{cls.__name__}() needs defaults: {error}") from error
+
+
+def has_plain_options(cls: type[Any]) -> None:
+    """Its options are text, numbers, truth values or None, so that rows can hold them."""
+    plain = cls()
+    for option in fields(cls):
+        value = getattr(plain, option.name)
+        if not isinstance(value, str | int | float | bool | None):
+            raise BadPlugin(f"option {option.name} is a {type(value).__name__}")
+    registry.options_of(cls, cls.__name__, dict(cls.brief))
+
+
+def documents_itself(cls: type[Any]) -> None:
+    """Its class has a docstring of its own."""
+    if not vars(cls).get("__doc__") or cls.__doc__.startswith(f"{cls.__name__}("):
+        raise BadPlugin(f"{cls.__name__} has no docstring")
+
+
+def replies_with_log_probabilities(cls: DefenseClass) -> None:
+    """Its replies are finite `(N, K)` log-probabilities that sum to one."""
+    answers = _ask(protect(cls), tiny_images().pixels)
+    if answers.shape != (COUNT, CLASSES):
+        raise BadPlugin(f"replies are {tuple(answers.shape)}, not {(COUNT, CLASSES)}")
+    sums = answers.exp().sum(dim=1)
+    if bool(answers.isnan().any()) or not torch.allclose(sums, sums.new_ones(COUNT)):
+        raise BadPlugin("replies are no log-probabilities: exp does not sum to one")
+
+
+def replies_alike_alone_and_in_a_batch(cls: DefenseClass) -> None:
+    """An image's reply does not depend on what else was asked with it."""
+    released, pixels = protect(cls), tiny_images().pixels
+    together, alone = _ask(released, pixels)[:1], _ask(released, pixels[:1])
+    if not torch.allclose(together, alone, atol=1e-4):
+        raise BadPlugin("the reply to an image changes with the batch around it")
+
+
+def fits_its_skeleton(cls: DefenseClass) -> None:
+    """What it releases can be stored and loaded into what `skeleton` builds."""
+    released = protect(cls)
+    with tiny_run(seed=3) as run:
+        shell = cls(**cls.brief).skeleton(run)
+    if shell.parts().keys() != released.parts().keys():
+        raise BadPlugin("protect and skeleton release different parts")
+    for name, part in shell.parts().items():
+        try:
+            part.load_state_dict(released.parts()[name].state_dict())
+        except RuntimeError as error:
+            text = " ".join(str(error).split())
+            raise BadPlugin(f"skeleton's {name} does not fit: {text}") from error
+        part.eval()
+    pixels = tiny_images().pixels
+    if not torch.allclose(_ask(shell, pixels), _ask(released, pixels), atol=1e-5):
+        raise BadPlugin("loaded from the store, it replies otherwise")
+
+
+def protects_alike_twice(cls: DefenseClass) -> None:
+    """The same seed gives the same released teacher, to the bit."""
+    first, second = protect(cls), protect(cls)
+    for name, part in first.parts().items():
+        _same(part, second.parts()[name], "two runs with one seed released others")
+
+
+def names_its_grants(cls: AttackClass) -> None:
+    """Its two type parameters name what it may touch."""
+    cls.grants()
+
+
+def trains_the_student(cls: AttackClass) -> None:
+    """The student it is given has learned something, and is finite."""
+    with tiny_run() as run:
+        fresh = run.network("cnn2")
+    student, _, _ = steal(cls)
+    if all(
+        torch.equal(a, b)
+        for a, b in zip(fresh.parameters(), student.parameters(), strict=True)
+    ):
+        raise BadPlugin("the student's weights are what they were")
+    if not all(bool(p.isfinite().all()) for p in student.parameters()):
+        raise BadPlugin("the student's weights are not finite")
+
+
+def steals_alike_twice(cls: AttackClass) -> None:
+    """The same seed gives the same student, to the bit."""
+    _same(steal(cls)[0], steal(cls)[0], "two runs with one seed taught others")
+
+
+def leaves_the_weights_alone(cls: AttackClass) -> None:
+    """It does not change the network behind `Weights`."""
+    before = deepcopy(tiny_teacher().state_dict())
+    door = steal(cls)[2]
+    if isinstance(door, threat.Weights):
+        for name, value in door.network.state_dict().items():
+            if not torch.equal(value, before[name]):
+                raise BadPlugin(f"{name} of the teacher was changed")
+
+
+def asks_no_more_than_granted(cls: AttackClass) -> None:
+    """A teacherless control asks nothing; others meet an exhausted budget in the open."""
+    _, ledger, _ = steal(cls)
+    if cls.teacherless and ledger.queries:
+        raise BadPlugin(f"a teacherless control asked about {ledger.queries} images")
+    if ledger.budget is not None and ledger.queries > ledger.budget:
+        raise BadPlugin(f"{ledger.queries} answers of {ledger.budget} granted")
+
+
+COMMON = (has_defaults, has_plain_options, documents_itself)
+PROMISES: dict[registry.Kind, tuple[Callable[[Any], None], ...]] = {
+    "defense": (
+        *COMMON,
+        replies_with_log_probabilities,
+        replies_alike_alone_and_in_a_batch,
+        fits_its_skeleton,
+        protects_alike_twice,
+    ),
+    "attack": (
+        *COMMON,
+        names_its_grants,
+        trains_the_student,
+        steals_alike_twice,
+        leaves_the_weights_alone,
+        asks_no_more_than_granted,
+    ),
+}
+"""Every promise by kind, in the order in which they are checked."""
+
+
+def find(spec: str) -> tuple[registry.Kind, type[Any]]:
+    """The kind and the class of the plugin that `spec` names.
+
+    Raises:
+        BadPlugin: it cannot be loaded.
+        UnknownName: nothing is installed under that name.
+    """
+    name = registry.split(spec)[0]
+    if ":" not in name and name in registry.installed("defense"):
+        return "defense", registry.load("defense", name)
+    try:
+        return "attack", registry.load("attack", name)
+    except BadPlugin as error:
+        if "not a subclass" not in str(error):
+            raise
+        return "defense", registry.load("defense", name)
+
+
+def kept(promise: Callable[[Any], None], cls: type[Any]) -> None:
+    """Check one `promise`; whatever the plugin raises is a broken promise.
+
+    Raises:
+        BadPlugin: the promise is broken.
+    """
+    try:
+        promise(cls)
+    except (BadPlugin, Stopped):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise BadPlugin(f"it raised {type(error).__name__}: {text}") from error
+
+
+def _ask(released: Released, pixels: Tensor) -> Tensor:
+    with torch.no_grad():
+        return released.reply(pixels)
+
+
+def _same(first: nn.Module, second: nn.Module, complaint: str) -> None:
+    other = second.state_dict()
+    for name, value in first.state_dict().items():
+        if not torch.equal(value, other[name]):
+            raise BadPlugin(f"{complaint}: {name} differs")
