@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Attack, Batch, Paper, Run, SoftLabels, TrainImages, train
+from bench.options import Positive, Share
 
 
 def soft_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
@@ -36,9 +37,9 @@ class Distillation(Attack[SoftLabels, TrainImages]):
         "https://arxiv.org/abs/1503.02531",
     )
 
-    tau: float = 4.0
+    tau: Positive = 4.0
     """The temperature; the value that the nasty study uses for CIFAR-10."""
-    alpha: float = 0.9
+    alpha: Share = 0.9
     """Weight of the teacher, in [0, 1]; the value that the nasty study uses throughout.
     With 0 the teacher is never asked."""
 

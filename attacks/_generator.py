@@ -17,9 +17,21 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self, latent: int, shape: tuple[int, int, int], width: int = 128
+        self,
+        latent: int,
+        shape: tuple[int, int, int],
+        width: int = 128,
+        contrast: float = 1.0,
     ) -> None:
-        """Make images of `shape` `(C, H, W)`; H and W are multiples of 4."""
+        """Draw the weights.
+
+        Args:
+            latent: Length of the noise.
+            shape: One image, `(C, H, W)`; H and W are multiples of 4.
+            width: Channels of the first layers.
+            contrast: Gain of the last BatchNorm to begin with; the larger, the closer
+                the first images are to black and white.
+        """
         super().__init__()
         channels, height, width = shape
         self.start = (width, height // 4, width // 4)
@@ -35,9 +47,10 @@ class Generator(nn.Module):
             nn.BatchNorm2d(width // 2),
             nn.LeakyReLU(0.2),
             nn.Conv2d(width // 2, channels, 3, 1, 1),
-            nn.BatchNorm2d(channels),
+            (last := nn.BatchNorm2d(channels)),
             nn.Sigmoid(),
         )
+        nn.init.constant_(last.weight, contrast)
 
     def forward(self, noise: Tensor) -> Tensor:
         """`(B, latent)` to `(B, C, H, W)`."""

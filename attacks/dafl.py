@@ -13,15 +13,8 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from attacks._distillation import soft_loss
 from attacks._generator import Generator
-from bench import (
-    Attack,
-    NoImages,
-    Paper,
-    Run,
-    Skipped,
-    Weights,
-    check_finite,
-)
+from bench import Attack, NoImages, Paper, Run, Skipped, Weights, check_finite
+from bench.options import Count, Positive, Weight
 
 
 def generator_loss(
@@ -47,7 +40,8 @@ def generator_loss(
     mean = logits.softmax(dim=1).mean(dim=0)  # (K,)
     spread = torch.special.xlogy(mean, mean).sum() / log(10)
     active = -features.abs().mean()
-    return one_hot * typical + entropy * spread + activation * active
+    loss: Tensor = one_hot * typical + entropy * spread + activation * active
+    return loss
 
 
 class _Features:
@@ -56,7 +50,9 @@ class _Features:
     def __init__(self, network: nn.Module) -> None:
         layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
         if not layers:
-            raise Skipped("the released network has no linear layer to read features of")
+            raise Skipped(
+                "the released network has no linear layer to read features of"
+            )
         self.last = torch.empty(0)
         self._hook = layers[-1].register_forward_pre_hook(self._read)
 
@@ -88,22 +84,25 @@ class DAFL(Attack[Weights, NoImages]):
     )
     brief: ClassVar = {"iterations": 4, "batch": 16, "latent": 8, "width": 8}
 
-    iterations: int = 240_000
+    iterations: Count = 240_000
     """Steps of each network; the authors' 2,000 epochs of 120 for CIFAR-10."""
-    batch: int = 1024
-    latent: int = 1000
+    batch: Count = 1024
+    latent: Count = 1000
     """Length of the noise."""
-    width: int = 128
+    width: Count = 128
     """Channels of the generator's first layers."""
-    generator_rate: float = 0.02
+    contrast: Positive = 1.0
+    """Gain of the generator's last BatchNorm to begin with; more suits images that are
+    nearly black and white."""
+    generator_rate: Positive = 0.02
     """Of Adam, for CIFAR-10."""
-    student_rate: float = 0.1
+    student_rate: Positive = 0.1
     """Of SGD with momentum 0.9 and weight decay 5e-4, divided by 10 at 40 and 80 % of
     the iterations, as for CIFAR-10."""
-    one_hot: float = 0.05
+    one_hot: Weight = 0.05
     """For CIFAR-10; the weights differ by data set."""
-    entropy: float = 5.0
-    activation: float = 0.01
+    entropy: Weight = 5.0
+    activation: Weight = 0.01
 
     def steal(
         self, student: nn.Module, teacher: Weights, images: NoImages, run: Run
@@ -118,9 +117,8 @@ class DAFL(Attack[Weights, NoImages]):
         if run.shape[1] % 4 or run.shape[2] % 4:
             raise Skipped(f"images of {run.shape[1:]} pixels are no multiple of 4")
         features = _Features(teacher.network)
-        generator = Generator(self.latent, run.shape, self.width).to(
-            run.device, memory_format=torch.channels_last
-        )
+        generator = Generator(self.latent, run.shape, self.width, self.contrast)
+        generator.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         adam = torch.optim.Adam(generator.parameters(), lr=self.generator_rate)
         sgd = torch.optim.SGD(
             student.parameters(), lr=self.student_rate, momentum=0.9, weight_decay=5e-4
@@ -144,17 +142,20 @@ class DAFL(Attack[Weights, NoImages]):
             learn = soft_loss(student(made.detach()), logits.detach(), tau=1.0)
 
             adam.zero_grad()
-            make.backward()  # type: ignore[no-untyped-call]
+            make.backward()
             adam.step()
             sgd.zero_grad()
-            learn.backward()  # type: ignore[no-untyped-call]
+            learn.backward()
             sgd.step()
             schedule.step()
 
             if step > self.iterations * 0.9:
                 late += logits.detach().softmax(dim=1).mean(dim=0)
             if step % report_every == 0 or step == self.iterations:
-                losses = {"student": float(learn.detach()), "generator": float(make.detach())}
+                losses = {
+                    "student": float(learn.detach()),
+                    "generator": float(make.detach()),
+                }
                 for name, value in losses.items():
                     check_finite(value, f"the {name}'s loss at iteration {step}")
                 run.progress(step, self.iterations, **losses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attacks._distillation import Distillation
+from bench.options import Fraction
 
 
 @dataclass(frozen=True)
@@ -15,5 +16,5 @@ class LimitedKD(Distillation):
     shuffle, the share here is class-balanced and another one for every seed.
     """
 
-    fraction: float = 0.1
+    fraction: Fraction = 0.1
     """Share of each class; the study goes from 0.1 to 0.9."""

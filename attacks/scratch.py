@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Attack, Batch, HardLabels, Run, TrainImages, train
+from bench.options import NonNegative, Share
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,10 @@ class Scratch(Attack[HardLabels, TrainImages]):
 
     teacherless: ClassVar = True
 
-    queries: int | None = 0
+    queries: NonNegative | None = 0
     """The teacher is never asked."""
-    label_smoothing: float = 0.0
-    """Share of each label that is spread over all classes, in [0, 1)."""
+    label_smoothing: Share = 0.0
+    """Share of each label that is spread over all classes, in [0, 1]."""
 
     def steal(
         self, student: nn.Module, teacher: HardLabels, images: TrainImages, run: Run

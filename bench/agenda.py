@@ -87,7 +87,9 @@ class Agenda:
 
 def _depth(task: Task) -> int:
     """How little may depend on it: teachers first, then releases, then students."""
-    return 0 if isinstance(task, TrainTeacher) else 1 if isinstance(task, Protect) else 2
+    return (
+        0 if isinstance(task, TrainTeacher) else 1 if isinstance(task, Protect) else 2
+    )
 
 
 def run_here(agenda: Agenda, work: Callable[[Task], Row]) -> None:

@@ -102,7 +102,7 @@ def has_defaults(cls: type[Any]) -> None:
 
 
 def has_plain_options(cls: type[Any]) -> None:
-    """Its options are text, numbers, truth values or None, so that rows can hold them."""
+    """Its options are text, numbers, truth values or None: rows can hold them."""
     plain = cls()
     for option in fields(cls):
         value = getattr(plain, option.name)
@@ -113,7 +113,7 @@ def has_plain_options(cls: type[Any]) -> None:
 
 def documents_itself(cls: type[Any]) -> None:
     """Its class has a docstring of its own."""
-    if not vars(cls).get("__doc__") or cls.__doc__.startswith(f"{cls.__name__}("):
+    if not vars(cls).get("__doc__") or str(cls.__doc__).startswith(f"{cls.__name__}("):
         raise BadPlugin(f"{cls.__name__} has no docstring")
 
 
@@ -196,7 +196,7 @@ def leaves_the_weights_alone(cls: AttackClass) -> None:
 
 
 def asks_no_more_than_granted(cls: AttackClass) -> None:
-    """A teacherless control asks nothing; others meet an exhausted budget in the open."""
+    """It spends no answer beyond its budget; a teacherless control spends none."""
     _, ledger, _ = steal(cls)
     if cls.teacherless and ledger.queries:
         raise BadPlugin(f"a teacherless control asked about {ledger.queries} images")

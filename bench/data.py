@@ -78,7 +78,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def float(self) -> Tensor:
+    def as_float(self) -> Tensor:
         """All pixels in [0, 1], `(N, C, H, W)`."""
         return self.pixels.float() / 255
 
@@ -166,7 +166,7 @@ def _digits() -> Dataset:
     )
     train_pixels, test_pixels, train_labels, test_labels = map(torch.from_numpy, parts)
     train = Images(train_pixels, train_labels)
-    spread, centre = torch.std_mean(train.float(), dim=(0, 2, 3))
+    spread, centre = torch.std_mean(train.as_float(), dim=(0, 2, 3))
     return Dataset(
         name="digits",
         classes=tuple("0123456789"),

@@ -54,7 +54,7 @@ def ratio(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate | None:
     """mean(tops) / mean(bottoms) of paired values with Fieller's interval.
 
     The interval holds every r for which mean(tops - r bottoms) is not resolved from 0
-    (E. C. Fieller, "Some problems in interval estimation", J. R. Stat. Soc. B 16, 1954).
+    (E. C. Fieller, Some problems in interval estimation, J. R. Stat. Soc. B 16, 1954).
 
     Returns:
         None if the bottoms' mean is itself not resolved from 0: the interval is then

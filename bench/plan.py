@@ -107,7 +107,7 @@ def plan(request: Request) -> Plan:
 def _plugins(
     kind: Kind, asked: tuple[str, ...], request: Request, broken: list[str]
 ) -> list[Plugin]:
-    """The plugins that `asked` or else the protocol names, controls first, each once."""
+    """The plugins that `asked` or else the protocol names, the control first."""
     usual = {"defense": request.protocol.defenses, "attack": request.protocol.attacks}
     control = {"defense": CONTROL_DEFENSE, "attack": CONTROL_ATTACK}[kind]
     found: dict[Plugin, None] = {}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BadPlugin
+from bench.options import Fraction, NonNegative
 from bench.recipe import Recipe
 from bench.threat import ImageGrant, TeacherGrant, TrainImages
 
@@ -83,7 +84,7 @@ class Run:
         self.harness.checkpoint(student)
 
     def keep(self, images: Tensor) -> None:
-        """Keep up to 64 of `images` `(N, C, H, W)` in [0, 1] as samples for the site."""
+        """Keep up to 64 of `images` `(N, C, H, W)` in [0, 1] for the site."""
         self.harness.keep(images)
 
     def report(self, **figures: float) -> None:
@@ -164,9 +165,9 @@ class Attack(ABC, Generic[TeacherGrant, ImageGrant]):
     teacherless: ClassVar[bool] = False
     """A control that never asks the teacher: it meets the undefended one alone."""
 
-    queries: int | None = None
+    queries: NonNegative | None = None
     """Images that the teacher will answer; None sets no limit."""
-    fraction: float = 1.0
+    fraction: Fraction = 1.0
     """Share of the training set granted, in (0, 1]."""
 
     @abstractmethod

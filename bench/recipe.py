@@ -1,5 +1,6 @@
 """How a network is trained, as data. It needs no torch, so protocols can be read
-without it."""
+without it.
+"""
 
 from __future__ import annotations
 

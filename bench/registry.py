@@ -112,7 +112,7 @@ def load(kind: Kind, target: str) -> type[Any]:
     try:
         home = _run_file(Path(module)) if module.endswith(".py") else _import(module)
         found = getattr(home, attribute)
-    except Exception as error:  # noqa: BLE001 - a plugin's file may raise anything
+    except Exception as error:
         text = str(error).partition("\n")[0]
         raise BadPlugin(
             f"{kind} {target!r} cannot be loaded: {type(error).__name__}: {text}"
@@ -209,7 +209,9 @@ def source_hash(place: str) -> str:
         if path.name in texts or not path.is_file():
             continue
         texts[path.name] = path.read_text()
-        waiting += [path.with_name(f"{name}.py") for name in _imported(texts[path.name])]
+        waiting += [
+            path.with_name(f"{name}.py") for name in _imported(texts[path.name])
+        ]
     joined = "\0".join(f"{name}\0{texts[name]}" for name in sorted(texts))
     return sha256(joined.encode()).hexdigest()[:16]
 

@@ -141,7 +141,7 @@ class StealRow(Row):
     accuracy: float | None = None
     """Of the student's last state, on the test images."""
     best_accuracy: float | None = None
-    """The highest of `curve`: papers print it; it is chosen on test and never ranked."""
+    """The highest of `curve`: papers print it; chosen on test, it is never ranked."""
     fidelity: float | None = None
     """Share of test images on which student and released teacher agree."""
     kl: float | None = None

@@ -105,7 +105,9 @@ class _Relay(_Forgotten, TrialProgressCallback):
         if "step" in result:
             task = self._tasks[trial.config["key"]]
             losses = {
-                k.removeprefix("loss_"): v for k, v in result.items() if k[:5] == "loss_"
+                k.removeprefix("loss_"): v
+                for k, v in result.items()
+                if k[:5] == "loss_"
             }
             self._agenda.listener.progress(task, result["step"], result["of"], losses)
 
@@ -182,7 +184,9 @@ def _settle(agenda: Agenda, outcome: Callable[[Task], Row | None], final: bool) 
     for task in list(agenda.running):
         row = outcome(task)
         if row is None and final:
-            row = agenda.record(task, "oom", "its worker was killed, most likely by Ray")
+            row = agenda.record(
+                task, "oom", "its worker was killed, most likely by Ray"
+            )
         if row is None:
             lost.append(task)
         else:

@@ -70,7 +70,7 @@ class Referee:
         """
         images = self.dataset.test.to(self.device)
         with torch.no_grad():
-            parts = [ask(p).float() for p in images.float().split(self.batch)]
+            parts = [ask(p).float() for p in images.as_float().split(self.batch)]
         replies = torch.cat(parts).log_softmax(dim=1)
         if bool(replies.isnan().any()):
             raise Diverged(f"{what} replies with NaN")

@@ -124,7 +124,9 @@ def published(results: Path) -> list[Row]:
         BadResults: a file is not one.
     """
     files = {kind: results / f"{name}.parquet" for name, kind in TABLES.items()}
-    return [r for kind, path in files.items() if path.exists() for r in read(kind, path)]
+    return [
+        r for kind, path in files.items() if path.exists() for r in read(kind, path)
+    ]
 
 
 def publish(rows: Iterable[Row], results: Path, replace: bool = False) -> list[Row]:

@@ -23,8 +23,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from bench.names import DATASETS
 from bench.intervals import Estimate, mean, ratio, seeds_to_separate, share
+from bench.names import DATASETS
 from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.tracks import TRACKS
 
@@ -83,7 +83,7 @@ class Entry:
     """Tasks that ended well, of how many."""
     flags: Sequence[str]
     group: int | None = None
-    """Rank: entries of one group are not resolved from its first. None is not ranked."""
+    """Rank: one group is not resolved from its first entry. None is not ranked."""
     seeds_needed: int | None = None
     """About how many seeds would part it from its group's first."""
 
@@ -263,7 +263,7 @@ def _zero(
 
 
 def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
-    """first - second for the seeds that both have."""
+    """First - second for the seeds that both have."""
     return [first[seed] - second[seed] for seed in first if seed in second]
 
 

@@ -185,7 +185,7 @@ class _Dealer:
     @property
     def pixels(self) -> Tensor:
         """All images as they are, `(N, C, H, W)`."""
-        return self.__images.float()
+        return self.__images.as_float()
 
     @property
     def views(self) -> int:

@@ -82,7 +82,7 @@ def train(
         for batch in images.batches(recipe.batch, run.generator):
             value = loss(batch)
             steps.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             steps.step()
             total += value.detach()
             count += 1

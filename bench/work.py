@@ -46,28 +46,32 @@ class Desk(Harness):
     samples: bytes | None = None
 
     def build(self, name: str) -> nn.Module:
+        """Build the network called `name`, on the device."""
         facts, channels = self.dataset, self.dataset.shape[0]
         network = networks.build(
             name, channels, len(facts.classes), facts.mean, facts.std
         )
-        return network.to(
-            self.referee.device,
-            memory_format=torch.channels_last,  # type: ignore[call-overload]
-        )
+        network.to(self.referee.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def progress(self, step: int, of: int, losses: Mapping[str, float]) -> None:
+        """Pass it on."""
         self.notice(step, of, losses)
 
     def checkpoint(self, student: nn.Module) -> None:
+        """Add a point to the curve."""
         self.curve.append(self.referee.point(student))
 
     def keep(self, images: Tensor) -> None:
+        """Make a picture of them."""
         self.samples = png(images)
 
     def report(self, figures: Mapping[str, float]) -> None:
+        """Note the figures."""
         self.figures.update({k: float(v) for k, v in figures.items()})
 
     def flag(self, word: str) -> None:
+        """Note the word once."""
         if word not in self.flags:
             self.flags.append(word)
 
@@ -86,44 +90,44 @@ class Worker:
         """Do `task`, whichever kind it is."""
         match task:
             case TrainTeacher():
-                return self.train(task)
+                return self._train(task)
             case Protect():
-                return self.protect(task)
+                return self._protect(task)
             case Steal():
-                return self.steal(task)
+                return self._steal(task)
 
-    def train(self, task: TrainTeacher) -> Outcome:
-        run = self.run(task, task.recipe)
+    def _train(self, task: TrainTeacher) -> Outcome:
+        run = self._run(task, task.recipe)
         teacher = run.network(task.network)
 
         def loss(batch: Batch) -> Tensor:
             return F.cross_entropy(teacher(batch.pixels), batch.labels)
 
-        train(teacher, self.images(), loss, run)
+        train(teacher, self._images(), loss, run)
         return {"network": teacher}, self.desk.referee.teacher(teacher)
 
-    def protect(self, task: Protect) -> Outcome:
-        run = self.run(task, task.teacher.recipe)
+    def _protect(self, task: Protect) -> Outcome:
+        run = self._run(task, task.teacher.recipe)
         defense: Defense = task.defense.make()
-        released = defense.protect(self.teacher(task.teacher), self.images(), run)
+        released = defense.protect(self._teacher(task.teacher), self._images(), run)
         if not isinstance(released, Released):
             raise BadPlugin(
                 f"{task.defense.label} returned {type(released).__name__}, not Released"
             )
         for part in released.parts().values():
             part.eval()
-        before = self.teacher(task.teacher)
+        before = self._teacher(task.teacher)
         return released.parts(), self.desk.referee.released(released, before)
 
-    def steal(self, task: Steal) -> Outcome:
-        run = self.run(task, task.recipe)
+    def _steal(self, task: Steal) -> Outcome:
+        run = self._run(task, task.recipe)
         student = run.network(task.student)
         attack: Attack[Any, Any] = task.attack.make()
-        released = self.released(task.target)
+        released = self._released(task.target)
         ledger = threat.Ledger(attack.queries)
-        images = self.image_grant(task, attack)
+        images = self._image_grant(task, attack)
         attack.steal(
-            student, self.teacher_grant(attack, released, ledger, images), images, run
+            student, self._teacher_grant(attack, released, ledger, images), images, run
         )
         student.eval()
         white_box = attack.grants()[0] is threat.Weights
@@ -135,7 +139,7 @@ class Worker:
         }
         return {"network": student}, measured
 
-    def run(self, task: Task, recipe: Recipe) -> Run:
+    def _run(self, task: Task, recipe: Recipe) -> Run:
         teacher = task.root
         return Run(
             shape=self.dataset.shape,
@@ -148,25 +152,25 @@ class Worker:
             harness=self.desk,
         )
 
-    def images(self) -> threat.TrainImages:
+    def _images(self) -> threat.TrainImages:
         return threat.TrainImages(
             self.dataset.train.to(self.device), self.dataset.augment
         )
 
-    def teacher(self, task: TrainTeacher) -> nn.Module:
+    def _teacher(self, task: TrainTeacher) -> nn.Module:
         teacher = self.desk.build(task.network)
         _load({"network": teacher}, self.store.tensors(key(task)))
         return teacher.eval()
 
-    def released(self, task: Protect) -> Released:
+    def _released(self, task: Protect) -> Released:
         defense: Defense = task.defense.make()
-        released = defense.skeleton(self.run(task, task.teacher.recipe))
+        released = defense.skeleton(self._run(task, task.teacher.recipe))
         _load(released.parts(), self.store.tensors(key(task)))
         for part in released.parts().values():
             part.to(self.device).eval().requires_grad_(False)
         return released
 
-    def image_grant(self, task: Steal, attack: Attack[Any, Any]) -> Any:
+    def _image_grant(self, task: Steal, attack: Attack[Any, Any]) -> Any:
         grant = attack.grants()[1]
         if grant is threat.NoImages:
             return threat.NoImages()
@@ -178,7 +182,7 @@ class Worker:
         share = self.dataset.train.share(attack.fraction, chooser)
         return threat.TrainImages(share.to(self.device), self.dataset.augment)
 
-    def teacher_grant(
+    def _teacher_grant(
         self,
         attack: Attack[Any, Any],
         released: Released,
@@ -207,6 +211,7 @@ def seed_of(task: Task) -> int:
 
 
 def state_of(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """The tensors of all `parts`, named `part.tensor`."""
     return {
         f"{name}.{k}": v
         for name, part in parts.items()

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Batch, Defense, Paper, Released, Run, TrainImages, train
+from bench.options import Positive, Weight
 
 
 def divergence(nasty: Tensor, adversary: Tensor, tau: float) -> Tensor:
@@ -49,9 +50,9 @@ class NastyTeacher(Defense):
     )
     brief: ClassVar = {"omega": 0.01}
 
-    omega: float = 0.04
+    omega: Weight = 0.04
     """The weight; the value in the authors' CIFAR-10 files."""
-    tau: float = 4.0
+    tau: Positive = 4.0
     """The temperature; the value in the authors' CIFAR-10 files."""
     adversary: str = ""
     """Name of another network, trained inside; empty takes the undefended teacher, as

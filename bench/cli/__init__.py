@@ -13,7 +13,7 @@ import typer
 from bench.errors import BenchError
 
 # typer carries a click of its own in newer versions: take the classes from there.
-ClickError = typer.BadParameter.__mro__[2]
+ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 """Base of all complaints about the command line."""
 
 app = typer.Typer(

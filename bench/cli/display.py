@@ -24,7 +24,6 @@ from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.tables import Board, Entry
 from bench.tasks import Task
 
-
 WIDTH = 110
 """Columns that a table needs."""
 
@@ -87,9 +86,9 @@ class Display:
         self._progress.advance(self._all)
         if not self._quiet:
             mark = "[green]ok[/]" if row.status == "ok" else f"[red]{row.status}[/]"
-            width = len(str(self._total))
+            count = f"{self._count:>{len(str(self._total))}}/{self._total}"
             self._console.print(
-                f"[dim]{self._count:>{width}}/{self._total}[/] {mark} {escape(task.label)}"
+                f"[dim]{count}[/] {mark} {escape(task.label)}"
                 f"  {escape(_outcome(row))}  [dim]{row.seconds:.0f} s[/]",
                 highlight=False,
                 soft_wrap=True,

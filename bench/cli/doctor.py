@@ -30,7 +30,7 @@ def doctor(
         "results/store"
     ),
 ) -> int:
-    """Look over code, libraries, devices, plugins, store and tables; 3 if one is ill."""
+    """Look over code, libraries, devices, plugins, store and tables."""
     checks: dict[str, Callable[[], str]] = {
         "distill-bench": _code,
         "torch": _torch,

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import names, protocol, registry
-from bench.errors import UnknownName
+from bench.errors import BadPlugin, UnknownName
 
 
 def register(app: typer.Typer) -> None:
@@ -50,9 +50,7 @@ def list_(
         }
         out.print(_names(f"{kind}s", rows))
     out.print(_names("protocols", protocols))
-    out.print(
-        _names("data sets", {k: v.summary for k, v in names.DATASETS.items()})
-    )
+    out.print(_names("data sets", {k: v.summary for k, v in names.DATASETS.items()}))
     out.print(_names("networks", names.NETWORKS))
     out.print("options, paper and threat model of one: bench show NAME")
 
@@ -109,7 +107,7 @@ def _plugin(spec: str) -> dict[str, Any] | None:
         if name in registry.installed(kind) or ":" in name:
             try:
                 cls = registry.load(kind, name)
-            except registry.BadPlugin:
+            except BadPlugin:
                 if kind == "attack" or ":" not in name:
                     raise
                 continue

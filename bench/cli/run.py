@@ -69,7 +69,7 @@ def run(
         typer.Option(
             "--set",
             metavar="X.OPTION=VALUE",
-            help="An option of a plugin, or of every recipe: kd.tau=8, recipe.epochs=5.",
+            help="An option of a plugin, or of all recipes: kd.tau=8, recipe.epochs=5.",
         ),
     ] = None,
     sweep: Annotated[
@@ -395,7 +395,5 @@ def _conclude(
 def _as_json(rows: Sequence[Row], found: Sequence[Board]) -> dict[str, Any]:
     """Everything that the terminal shows, for machines."""
     hidden = {"samples", "curve"}
-    plain = [
-        {k: v for k, v in asdict(row).items() if k not in hidden} for row in rows
-    ]
+    plain = [{k: v for k, v in asdict(row).items() if k not in hidden} for row in rows]
     return {"rows": plain, "boards": [asdict(board) for board in found]}

@@ -1,0 +1,157 @@
+"""Tables -> HTML that needs no script to be read and makes no request to another host.
+
+The templates and the style sheet lie in `site/` of a checkout and inside the wheel.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench import __version__, registry
+from bench.errors import Unfit
+from bench.pages import charts, words
+from bench.rows import ProtectRow, Row, StealRow
+from bench.tables import Board, Entry, current, official_boards
+from bench.tracks import TRACKS
+
+
+def build(rows: Iterable[Row], out: Path) -> int:
+    """Write the whole site into the folder `out`; returns how many pages it has.
+
+    Raises:
+        Unfit: the folder takes no files.
+    """
+    site = _Site(list(rows), _environment())
+    pages = site.pages()
+    try:
+        for name in ("defense", "attack", "run", "assets"):
+            shutil.rmtree(out / name, ignore_errors=True)
+            (out / name).mkdir(parents=True)
+        for path, text in pages.items():
+            (out / path).write_text(text, encoding="utf-8")
+        for row in site.rows:
+            if isinstance(row, StealRow) and row.samples:
+                (out / "run" / f"{row.key}.png").write_bytes(row.samples)
+        for asset in (_home() / "assets").iterdir():
+            shutil.copyfile(asset, out / "assets" / asset.name)
+        charts.copy_script(out / "assets")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise Unfit(
+            f"cannot write the site to {out}: {why}; name another folder with --out"
+        ) from error
+    return len(pages)
+
+
+def _home() -> Path:
+    inside = Path(__file__).parents[1] / "_site"
+    return inside if inside.exists() else Path(__file__).parents[2] / "site"
+
+
+def _environment() -> Environment:
+    loader = FileSystemLoader(_home() / "templates")
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= words.FILTERS
+    made.globals |= {"version": __version__, "tracks": TRACKS, "slug": words.slug}
+    return made
+
+
+@dataclass(frozen=True)
+class _Site:
+    """All rows, and how each page is made of them."""
+
+    rows: Sequence[Row]
+    environment: Environment
+
+    def pages(self) -> dict[str, str]:
+        """Every page by its path below the site's folder."""
+        now = current(self.rows)
+        boards = official_boards(self.rows)
+        steals = [row for row in now if isinstance(row, StealRow)]
+        releases = [row for row in now if isinstance(row, ProtectRow)]
+        others = [row for row in steals if not row.official]
+        pages = {
+            "index.html": self._render(
+                "index.html",
+                "",
+                boards=boards,
+                others=others,
+                runs={_address(row): row for row in self.rows},
+            )
+        }
+        for label, mine in _by(releases, "defense").items():
+            pages[f"defense/{words.slug(label)}.html"] = self._render(
+                "defense.html",
+                "../",
+                label=label,
+                card=_card("defense", label),
+                releases=mine,
+                steals=[row for row in steals if row.defense == label],
+                entries=_entries(boards, label),
+                figures=sorted({name for row in mine for name in row.figures}),
+                charts=charts.defense(boards, label),
+            )
+        for label, mine in _by(steals, "attack").items():
+            pages[f"attack/{words.slug(label)}.html"] = self._render(
+                "attack.html",
+                "../",
+                label=label,
+                card=_card("attack", label),
+                steals=mine,
+                first=mine[0],
+                samples=[r for r in mine if isinstance(r, StealRow) and r.samples],
+                charts=[],
+            )
+        for row in self.rows:
+            pages[_address(row)] = self._render(
+                "run.html",
+                "../",
+                row=row,
+                kind=words.kind(row),
+                title=words.title(row),
+                parent=next(
+                    (r for r in self.rows if r.key == getattr(row, "parent", "")), None
+                ),
+                facts=words.facts(row),
+                charts=charts.run(row),
+            )
+        return pages
+
+    def _render(self, template: str, up: str, **facts: Any) -> str:
+        """A page of `facts`; `up` leads from its folder to the site's."""
+        facts.setdefault("charts", [])
+        return self.environment.get_template(template).render(up=up, **facts)
+
+
+def _address(row: Row) -> str:
+    return f"run/{row.key}.html"
+
+
+def _by(rows: Sequence[Row], name: str) -> Mapping[str, list[Any]]:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, name)].append(row)
+    return dict(sorted(groups.items()))
+
+
+def _entries(boards: Sequence[Board], label: str) -> list[tuple[Board, Entry]]:
+    return [(b, e) for b in boards for e in b.entries if e.defense == label]
+
+
+def _card(kind: registry.Kind, label: str) -> registry.Card | None:
+    """What the plugin's file says of itself, where it is installed."""
+    name = registry.split(label)[0]
+    return next((card for card in registry.cards(kind) if card.name == name), None)

@@ -1,0 +1,112 @@
+"""Numbers and rows in words: the only place but the terminal where percent exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from bench.intervals import Estimate
+from bench.rows import TABLES, ProtectRow, Row, StealRow
+
+GROUPS = {
+    "result": "status reason accuracy network_accuracy best_accuracy fidelity kl "
+    "calibration_error queries flags figures",
+    "task": "key parent official protocol protocol_version dataset data_fingerprint "
+    "teacher teacher_recipe seed defense defense_options defense_source attack "
+    "attack_options attack_source teacher_grant image_grant fraction track "
+    "teacherless student student_recipe",
+    "provenance": "revision version commit dirty torch cuda python platform device "
+    "threads command started seconds peak_memory",
+}
+"""The columns of a row as its page groups them."""
+
+SHARES = {
+    "accuracy",
+    "network_accuracy",
+    "best_accuracy",
+    "fidelity",
+    "calibration_error",
+}
+"""Columns that are shown in percent."""
+
+
+def slug(label: str) -> str:
+    """A label as a file name: `nasty[omega=0.1]` as `nasty-omega-0.1`."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-")
+
+
+def percent(share: float | None) -> str:
+    """A share in percent with one decimal; a dash for None."""
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def spread(estimate: Estimate | None) -> str:
+    """An estimate in percent with its interval and n; a dash for None."""
+    if estimate is None:
+        return "–"
+    value = percent(estimate.value)
+    if estimate.n < 2:
+        return f"{value} (n = {estimate.n})"
+    low, high = percent(estimate.low), percent(estimate.high)
+    return f"{value} [{low}, {high}] (n = {estimate.n})".replace("-", "−")
+
+
+def at(share: float) -> float:
+    """A share as a place on a line of 100 units, kept on the line."""
+    return round(100 * min(1.0, max(0.0, share)), 2)
+
+
+def kind(row: Row) -> str:
+    """The name of the row's table."""
+    return next(name for name, kind in TABLES.items() if kind is type(row))
+
+
+def title(row: Row) -> str:
+    """What the row's task did, in a few words."""
+    if isinstance(row, StealRow):
+        return f"{row.attack} from {row.defense} to {row.student}, seed {row.seed}"
+    if isinstance(row, ProtectRow):
+        return f"{row.teacher} protected by {row.defense}, seed {row.seed}"
+    return f"{row.teacher} as undefended teacher, seed {row.seed}"
+
+
+def facts(row: Row) -> dict[str, list[tuple[str, str]]]:
+    """Names and texts of all columns but the curve and the samples, in groups."""
+    have = {f.name for f in fields(row)}
+    return {
+        group: [(n, _text(n, getattr(row, n))) for n in names.split() if n in have]
+        for group, names in GROUPS.items()
+    }
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return "–"
+    if name in SHARES:
+        return f"{percent(value)} %"
+    if name == "peak_memory":
+        return f"{value / 2**20:,.0f} MiB"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}" if name == "queries" else str(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{k} = {v:.4g}" for k, v in value.items())
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "percent": percent,
+    "spread": spread,
+    "at": at,
+    "slug": slug,
+    "title_of": title,
+}
+"""By their names in the templates."""
