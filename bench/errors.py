@@ -43,7 +43,7 @@ class UnknownName(BenchError):
             known: The names that exist.
             where: Where all of them are listed.
         """
-        near = get_close_matches(name, list(known), n=1)
+        near = get_close_matches(name, list(known), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "no name is near it"
         return cls(f"unknown {kind} {name!r}: {hint} ({where})")
 

@@ -19,7 +19,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval, from `n` seeds."""
+    """A value with its interval, from `n` seeds; 0 where it is known exactly."""
 
     value: float
     low: float

@@ -195,12 +195,17 @@ def _settle(agenda: Agenda, outcome: Callable[[Task], Row | None], final: bool) 
 
 
 def _start(address: str | None, share: Mapping[str, float]) -> None:
-    quiet = logging.ERROR
-    for name in ("ray", "ray.tune", "ray.data", "ray.train"):
-        logging.getLogger(name).setLevel(quiet)
+    quiet = logging.CRITICAL
     try:
         if address is None:
-            ray.init(include_dashboard=False, logging_level=quiet, log_to_driver=False)
+            # "local" starts a cluster of our own. Without it Ray joins one that it
+            # finds, such as that of a driver that was killed a second ago.
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                logging_level=quiet,
+                log_to_driver=False,
+            )
         else:
             ray.init(address=address, logging_level=quiet, log_to_driver=False)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
@@ -209,6 +214,8 @@ def _start(address: str | None, share: Mapping[str, float]) -> None:
         raise Unfit(
             f"Ray does not start {where}: {text}; --engine local does without it"
         ) from error
+    for name in ("ray", "ray.tune", "ray.air", "ray.train"):
+        logging.getLogger(name).setLevel(quiet)  # what failed is told by its row
     have = ray.cluster_resources()
     for name, amount in share.items():
         if amount > have.get(name.upper(), 0):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data import Dataset
-from bench.errors import Diverged
+from bench.errors import BadPlugin, Diverged
 from bench.plugin import Released
 
 BINS = 15
@@ -66,12 +66,20 @@ class Referee:
             what: What is asked, for the message.
 
         Raises:
+            BadPlugin: the replies are not `(N, K)`.
             Diverged: a reply is NaN.
         """
         images = self.dataset.test.to(self.device)
         with torch.no_grad():
             parts = [ask(p).float() for p in images.as_float().split(self.batch)]
-        replies = torch.cat(parts).log_softmax(dim=1)
+        replies = torch.cat(parts)
+        expected = (len(images), len(self.dataset.classes))
+        if tuple(replies.shape) != expected:
+            raise BadPlugin(
+                f"{what} replies {tuple(replies.shape)} to the test images, "
+                f"not {expected}"
+            )
+        replies = replies.log_softmax(dim=1)
         if bool(replies.isnan().any()):
             raise Diverged(f"{what} replies with NaN")
         return replies

@@ -182,7 +182,7 @@ def _board(
     grid = _cells([steal for steal in steals if not steal.teacherless])
     seeds = sorted({steal.seed for steal in steals})
     attacks = sorted({cell.attack for cell in grid})
-    zero, zero_is = _zero(zeros, seeds, scene)
+    zero = _zero(zeros, seeds, scene)
     mine = [row for row in releases if _same(row, scene)]
 
     plain = {cell.attack: cell for cell in grid if cell.defense == UNDEFENDED}
@@ -199,7 +199,9 @@ def _board(
                 utility_cost=_utility_cost(mine, defense, teachers),
                 strongest=best.attack if best else "",
                 student_accuracy=best.accuracy if best else None,
-                immunity=_immunity(top, best, zero) if defense != UNDEFENDED else None,
+                immunity=_immunity(top, best, zero.by_seed)
+                if defense != UNDEFENDED
+                else None,
                 naive_damage=_naive(plain, cells, VANILLA.get(scene.track, "")),
                 cells=cells,
                 coverage=(done, len(attacks) * len(seeds)),
@@ -208,8 +210,8 @@ def _board(
         )
     return Board(
         scene=scene,
-        zero=share(list(zero.values())) if zero else None,
-        zero_is=zero_is,
+        zero=zero.estimate,
+        zero_is=zero.source,
         ceiling=top.accuracy if top else None,
         ceiling_is=top.attack if top else "",
         entries=_ranked(entries, {e.defense: _best_by_seed(e, zeros) for e in entries}),
@@ -250,16 +252,28 @@ def _strongest(cells: Sequence[Cell]) -> Cell | None:
     return max(measured, key=lambda c: fmean(c.by_seed.values()), default=None)
 
 
-def _zero(
-    zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene
-) -> tuple[Mapping[int, float], str]:
-    if scene.track not in VANILLA:  # no labelled images are granted
-        if scene.dataset not in DATASETS:
-            return {}, ""
-        classes = DATASETS[scene.dataset].classes
-        return dict.fromkeys(seeds, 1 / classes), f"chance, 1/{classes}"
-    best = _strongest(zeros)
-    return (best.by_seed, best.attack) if best else ({}, "")
+@dataclass(frozen=True)
+class _Zero:
+    """The zero line, seed by seed, and where it comes from."""
+
+    by_seed: Mapping[int, float]
+    estimate: Estimate | None
+    source: str
+
+
+def _zero(zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene) -> _Zero:
+    if scene.track in VANILLA:  # labelled images are granted
+        best = _strongest(zeros)
+        return _Zero(best.by_seed, best.accuracy, best.attack) if best else _NO_ZERO
+    if scene.dataset not in DATASETS:
+        return _NO_ZERO
+    classes = DATASETS[scene.dataset].classes
+    chance = 1 / classes
+    known = Estimate(chance, chance, chance, n=0)
+    return _Zero(dict.fromkeys(seeds, chance), known, f"chance, 1/{classes}")
+
+
+_NO_ZERO = _Zero({}, None, "")
 
 
 def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:

@@ -78,7 +78,7 @@ class _Site:
 
     def pages(self) -> dict[str, str]:
         """Every page by its path below the site's folder."""
-        now = current(self.rows)
+        now = sorted(current(self.rows), key=words.title)
         boards = official_boards(self.rows)
         steals = [row for row in now if isinstance(row, StealRow)]
         releases = [row for row in now if isinstance(row, ProtectRow)]

@@ -91,7 +91,8 @@ def _html(figure: go.Figure, name: str, across: str, up: str) -> str:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": INK, "family": "system-ui, sans-serif"},
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "y": 1.15},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": INK},
         xaxis={"title": across, "gridcolor": "rgba(122,134,153,0.2)"},
         yaxis={"title": up, "range": [0, 101], "gridcolor": "rgba(122,134,153,0.2)"},
     )
@@ -99,6 +100,6 @@ def _html(figure: go.Figure, name: str, across: str, up: str) -> str:
         full_html=False,
         include_plotlyjs=False,
         div_id=name,
-        config={"displaylogo": False, "responsive": True},
+        config={"displayModeBar": False, "responsive": True},
     )
     return text

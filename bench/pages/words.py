@@ -49,7 +49,7 @@ def spread(estimate: Estimate | None) -> str:
         return "–"
     value = percent(estimate.value)
     if estimate.n < 2:
-        return f"{value} (n = {estimate.n})"
+        return f"{value} (n = 1)" if estimate.n else value
     low, high = percent(estimate.low), percent(estimate.high)
     return f"{value} [{low}, {high}] (n = {estimate.n})".replace("-", "−")
 

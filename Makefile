@@ -1,0 +1,31 @@
+# Everything sets itself up: the virtual environment is made once and again when
+# pyproject.toml changes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check site clean
+
+demo: $(READY)  ## nasty meets KD and DAFL on the digits, then the pages
+	$(BIN)/bench run --defense nasty --attack kd --attack dafl
+	$(BIN)/bench site
+
+test: $(READY)  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## style and types, as in CI and before a commit
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+site: $(READY)  ## the pages from results/*.parquet
+	$(BIN)/bench site
+
+clean:  ## remove the environment and what tools left; results stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache site/build
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

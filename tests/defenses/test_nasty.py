@@ -1,0 +1,284 @@
+"""The nasty teacher: its divergence and the direction of it, and what it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from math import log
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench import train
+from bench.data import Augmentation, Batch, Images
+from bench.errors import Diverged
+from bench.plugin import Run
+from bench.recipe import Recipe
+from bench.threat import TrainImages
+from defenses.nasty import NastyTeacher, divergence
+
+MakeRun = Callable[..., Run]
+LONG = Recipe(epochs=20, batch=16, rate=0.05, schedule="constant", weight_decay=0.0)
+
+
+def naive_divergence(nasty: Tensor, adversary: Tensor, tau: float) -> float:
+    total = 0.0
+    for z, a in zip(nasty.numpy(), adversary.numpy(), strict=True):
+        q = np.exp(z / tau) / np.exp(z / tau).sum()
+        p = np.exp(a / tau) / np.exp(a / tau).sum()
+        for k in range(len(q)):
+            total += q[k] * np.log(q[k] / p[k])
+    return tau**2 * total / len(nasty)
+
+
+def logits(count: int, seed: int, scale: float = 5.0) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return scale * torch.randn(count, 6, generator=rng, dtype=torch.float64)
+
+
+def agreement(network: nn.Module, images: Images) -> float:
+    guess = network(images.as_float()).argmax(dim=1)
+    return float((guess == images.labels).float().mean())
+
+
+@pytest.fixture
+def teacher(make_run: MakeRun, toy_images: Images) -> nn.Module:
+    """An ordinary network, trained on the labels."""
+    run = make_run(seed=9, recipe=LONG)
+    network = run.network("mlp")
+
+    def loss(batch: Batch) -> Tensor:
+        return F.cross_entropy(network(batch.pixels), batch.labels)
+
+    train(network, TrainImages(toy_images), loss, run)
+    network.zero_grad()
+    return network
+
+
+@pytest.mark.parametrize("tau", [0.5, 1.0, 4.0, 20.0])
+def test_the_divergence_equals_a_naive_one(tau: float) -> None:
+    nasty, adversary = logits(9, seed=1), logits(9, seed=2)
+
+    got = divergence(nasty, adversary, tau)
+
+    assert float(got) == pytest.approx(naive_divergence(nasty, adversary, tau), 1e-5)
+
+
+@pytest.mark.parametrize("tau", [1.0, 2.0])
+def test_the_nasty_distribution_stands_first(tau: float) -> None:
+    q, p = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
+
+    got = divergence(tau * q.log(), tau * p.log(), tau)
+    reverse = divergence(tau * p.log(), tau * q.log(), tau)
+
+    assert float(got) == pytest.approx(tau**2 * 0.5 * log(4 / 3), abs=1e-6)
+    assert float(reverse) == pytest.approx(tau**2 * (0.75 * log(3) - log(2)), abs=1e-6)
+    assert abs(float(got) - float(reverse)) > 0.01 * tau**2
+
+
+@pytest.mark.parametrize("tau", [1.0, 4.0])
+def test_its_gradient_is_that_of_the_paper(tau: float) -> None:
+    nasty, adversary = logits(5, seed=3).requires_grad_(), logits(5, seed=4)
+
+    divergence(nasty, adversary, tau).backward()
+
+    z, a = nasty.detach().numpy() / tau, adversary.numpy() / tau
+    q = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    p = np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
+    kl = (q * np.log(q / p)).sum(axis=1, keepdims=True)
+    expected = tau * q * (np.log(q / p) - kl) / len(z)
+    np.testing.assert_allclose(nasty.grad.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0, 1000.0])
+def test_it_is_bounded_by_the_adversarys_least_likely_class(scale: float) -> None:
+    tau, adversary = 4.0, logits(8, seed=5)
+    least = -(adversary / tau).log_softmax(dim=1).min(dim=1).values
+
+    for seed in range(20):
+        nasty = logits(8, seed=100 + seed, scale=scale)
+        for z, a, most in zip(nasty, adversary, least, strict=True):
+            got = float(divergence(z[None], a[None], tau))
+            assert 0 <= got <= tau**2 * float(most) + 1e-9
+
+
+def test_the_bound_is_reached_by_certainty_of_the_least_likely_class() -> None:
+    tau, adversary = 4.0, logits(1, seed=6)
+    sure = torch.full_like(adversary, -1e6)
+    sure[0, adversary.argmin()] = 0.0
+
+    got = divergence(sure, adversary, tau)
+
+    most = -(adversary / tau).log_softmax(dim=1).min()
+    assert float(got) == pytest.approx(tau**2 * float(most))
+
+
+def test_it_releases_a_new_network_and_leaves_the_teacher_as_it_was(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    before = deepcopy(teacher.state_dict())
+
+    released = NastyTeacher().protect(teacher, TrainImages(toy_images), make_run())
+
+    assert released.network is not teacher
+    assert released.answer is None
+    assert not released.network.training
+    assert not torch.equal(released.network[1].weight, teacher[1].weight)
+    assert all(torch.equal(v, before[k]) for k, v in teacher.state_dict().items())
+
+
+def test_the_new_network_starts_from_scratch_and_not_from_the_teacher(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    fresh = make_run(seed=3).network("mlp")
+    crawl = replace(LONG, epochs=1, rate=1e-9)
+    run = make_run(seed=3, recipe=crawl)
+
+    released = NastyTeacher().protect(teacher, TrainImages(toy_images), run)
+
+    ours = released.network[1].weight
+    torch.testing.assert_close(ours, fresh[1].weight, atol=1e-6, rtol=0)
+
+
+def test_the_adversary_gets_no_gradient_and_stays_in_eval_mode(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    seen: list[tuple[bool, bool]] = []
+    teacher.train()
+    teacher.register_forward_hook(
+        lambda module, _, out: seen.append((module.training, out.requires_grad))
+    )
+
+    NastyTeacher(omega=1.0).protect(teacher, TrainImages(toy_images), make_run())
+
+    assert len(seen) >= 9  # three batches in each of three epochs
+    assert set(seen) == {(False, False)}
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_both_networks_see_the_same_augmented_batch(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    run = make_run()
+    images = TrainImages(toy_images, Augmentation(pad=2, flip=True))
+    asked: list[Tensor] = []
+    teacher.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0]))
+    replay = torch.Generator().manual_seed(run.seed)
+    dealt = [b.pixels for _ in range(3) for b in images.batches(16, replay)]
+
+    NastyTeacher().protect(teacher, images, run)
+
+    assert all(torch.equal(a, d) for a, d in zip(asked, dealt, strict=False))
+    assert torch.equal(torch.cat(asked[len(dealt) :]), images.pixels)
+
+
+def test_another_adversary_is_trained_and_then_held_against(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    calls: list[int] = []
+    teacher.register_forward_hook(lambda *_: calls.append(1))
+    run = make_run(recipe=LONG)
+
+    released = NastyTeacher(omega=0.1, adversary="line").protect(
+        teacher, TrainImages(toy_images), run
+    )
+
+    assert [name for name, _ in run.harness.built] == ["line", "mlp"]
+    rival, nasty = (network for _, network in run.harness.built)
+    assert released.network is nasty
+    assert agreement(rival, toy_images) > 0.9
+    assert calls == []
+    pixels = toy_images.as_float()
+    expected = divergence(nasty(pixels), rival(pixels), 4.0).detach()
+    assert run.harness.figures["tau2_kl"] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_with_omega_0_it_is_plain_training(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    images, run = TrainImages(toy_images, Augmentation(pad=1)), make_run()
+    plain = run.network("mlp")
+
+    def loss(batch: Batch) -> Tensor:
+        return F.cross_entropy(plain(batch.pixels), batch.labels)
+
+    train(plain, images, loss, run)
+    released = NastyTeacher(omega=0.0).protect(teacher, images, make_run())
+
+    ours = released.network.state_dict()
+    assert all(torch.equal(v, ours[k]) for k, v in plain.state_dict().items())
+
+
+def test_omega_drives_it_away_from_the_adversary_and_leaves_it_right(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    images = TrainImages(toy_images)
+    plain, nasty = make_run(recipe=LONG), make_run(recipe=LONG)
+
+    NastyTeacher(omega=0.0).protect(teacher, images, plain)
+    released = NastyTeacher(omega=0.2).protect(teacher, images, nasty)
+
+    far, near = nasty.harness.figures["tau2_kl"], plain.harness.figures["tau2_kl"]
+    assert far > 5 * near
+    assert agreement(released.network, toy_images) > 0.9
+
+
+def test_its_loss_is_cross_entropy_minus_omega_times_the_divergence(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    fresh = make_run().network("mlp").train()
+    pixels = toy_images.as_float()
+    with torch.no_grad():
+        z_t, z_a = fresh(pixels), teacher(pixels)
+    run = make_run(recipe=Recipe(epochs=1, batch=48, schedule="constant"))
+
+    NastyTeacher(omega=0.3, tau=2.0).protect(teacher, TrainImages(toy_images), run)
+
+    (_, _, losses) = run.harness.heard[0]
+    apart = naive_divergence(z_t.double(), z_a.double(), 2.0)
+    hard = float(F.cross_entropy(z_t, toy_images.labels))
+    assert losses["loss"] == pytest.approx(hard - 0.3 * apart, abs=1e-4)
+
+
+def test_it_reports_the_final_divergence_over_the_plain_training_images(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    images, run = TrainImages(toy_images, Augmentation(pad=2)), make_run(recipe=LONG)
+
+    released = NastyTeacher(omega=0.1, tau=3.0).protect(teacher, images, run)
+
+    with torch.no_grad():
+        z_t = released.network.eval()(toy_images.as_float()).double()
+        z_a = teacher.eval()(toy_images.as_float()).double()
+    expected = naive_divergence(z_t, z_a, 3.0)
+    assert run.harness.figures.keys() == {"tau2_kl"}
+    assert run.harness.figures["tau2_kl"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_it_repeats_to_the_bit(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    images = TrainImages(toy_images, Augmentation(pad=1))
+
+    first, second, other = (
+        NastyTeacher().protect(teacher, images, make_run(seed=seed)).network
+        for seed in (1, 1, 2)
+    )
+
+    same = second.state_dict()
+    assert all(torch.equal(v, same[k]) for k, v in first.state_dict().items())
+    assert not torch.equal(first[1].weight, other[1].weight)
+
+
+def test_a_loss_of_nan_ends_as_diverged(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    with torch.no_grad():
+        teacher[1].weight.fill_(float("nan"))
+
+    with pytest.raises(Diverged, match="epoch 1 became nan"):
+        NastyTeacher().protect(teacher, TrainImages(toy_images), make_run())

@@ -1,0 +1,296 @@
+"""Who may import whom, and other rules that hold for every file of the source."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).resolve().parents[1]
+PLUGINS = ("attacks", "defenses")
+LONGEST = 350
+FACE = {"bench", "bench.options"}
+"""What a plugin may import of bench: its face, and the types of options."""
+
+
+@cache
+def sources(*packages: str) -> tuple[Path, ...]:
+    found = [p for package in packages for p in (HOME / package).rglob("*.py")]
+    return tuple(sorted(found))
+
+
+EVERYTHING = sources("bench", *PLUGINS)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def name_of(path: Path) -> str:
+    """`bench/cli/run.py` as `bench.cli.run`."""
+    parts = path.relative_to(HOME).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path) for path in EVERYTHING}
+
+
+def modules_of(node: ast.AST, home: str) -> Iterator[str]:
+    """What one import statement of the module `home` names, in full."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            base = ".".join([*home.split(".")[: -node.level], *filter(None, [base])])
+        for alias in node.names:
+            inner = f"{base}.{alias.name}"
+            yield inner if inner in MODULES else base
+
+
+@cache
+def imports(path: Path) -> set[str]:
+    """Every module that the file imports, wherever in the file that is."""
+    return {m for node in ast.walk(tree(path)) for m in modules_of(node, name_of(path))}
+
+
+def imports_at_once(path: Path) -> set[str]:
+    """The modules that come in with the file, those for mypy alone left out."""
+
+    def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+        for node in body:
+            yield node
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                yield from statements(node.orelse)
+            elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for part in ("body", "orelse", "finalbody"):
+                    yield from statements(getattr(node, part, []))
+                for handler in getattr(node, "handlers", []):
+                    yield from statements(handler.body)
+
+    found = statements(tree(path).body)
+    return {m for node in found for m in modules_of(node, name_of(path))}
+
+
+def root(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def users(*roots: str) -> set[str]:
+    """The files that import one of `roots` anywhere."""
+    return {
+        path.relative_to(HOME).as_posix()
+        for path in EVERYTHING
+        if {root(m) for m in imports(path)} & set(roots)
+    }
+
+
+def among(*modules: str) -> set[str]:
+    """The modules of bench that import one of `modules` or of what lies in them."""
+    return {
+        name_of(path)
+        for path in EVERYTHING
+        for found in imports(path)
+        if any(found == m or found.startswith(f"{m}.") for m in modules)
+    }
+
+
+def test_the_source_is_found() -> None:
+    assert {"bench", "bench.cli.run", "attacks.kd", "defenses.nasty"} <= MODULES
+    assert "bench.threat" in imports(HOME / "bench/plugin.py")
+    assert "bench.data" in imports(HOME / "bench/work.py")
+    assert "torch" in imports(HOME / "bench/store.py")
+    assert "torch" not in imports_at_once(HOME / "bench/store.py")
+
+
+def test_ray_is_imported_by_the_scheduler_alone() -> None:
+    assert users("ray") == {"bench/schedule.py"}
+
+
+def test_templates_and_charts_are_imported_by_the_pages_alone() -> None:
+    assert all(file.startswith("bench/pages/") for file in users("jinja2", "plotly"))
+
+
+def test_the_terminal_is_imported_by_the_command_line_alone() -> None:
+    assert all(file.startswith("bench/cli/") for file in users("typer", "rich"))
+
+
+def test_bench_never_imports_a_plugin() -> None:
+    for path in sources("bench"):
+        assert not {root(m) for m in imports(path)} & set(PLUGINS), path.name
+
+
+def test_nothing_imports_the_site_the_results_or_the_tests() -> None:
+    assert users("site", "results", "tests") == set()
+
+
+@pytest.mark.parametrize("path", sources(*PLUGINS), ids=name_of)
+def test_a_plugin_imports_bench_torch_and_its_shared_neighbours_alone(
+    path: Path,
+) -> None:
+    own = name_of(path).partition(".")[0]
+
+    for module in imports(path):
+        if root(module) == own:
+            assert module.startswith(f"{own}._"), f"{module} is no shared neighbour"
+        elif root(module) == "bench":
+            assert module in FACE, f"{module} is not the face of bench"
+        else:
+            allowed = root(module) == "torch" or root(module) in sys.stdlib_module_names
+            assert allowed, f"{module} is not for plugins"
+
+
+def test_no_file_of_bench_imports_in_a_circle() -> None:
+    graph = {
+        name_of(path): {m for m in imports_at_once(path) if m in MODULES}
+        for path in EVERYTHING
+    }
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_only_the_command_line_imports_the_command_line() -> None:
+    users_of_cli = among("bench.cli")
+
+    assert {m for m in users_of_cli if not m.startswith("bench.cli")} == {
+        "bench.__main__"
+    }
+
+
+def test_only_those_who_score_import_the_referee() -> None:
+    assert among("bench.score") <= {"bench.work", "bench.perform"}
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        "data",
+        "errors",
+        "networks",
+        "options",
+        "plugin",
+        "recipe",
+        "seeds",
+        "threat",
+        "training",
+    ],
+)
+def test_what_plugins_meet_knows_nothing_of_the_harness(room: str) -> None:
+    front = {"data", "errors", "networks", "options", "plugin", "recipe", "seeds"}
+    front |= {"threat", "training"}
+
+    met = {m for m in imports(HOME / f"bench/{room}.py") if root(m) == "bench"}
+
+    assert {m.removeprefix("bench.") for m in met} <= front
+
+
+PUBLISHING = [
+    *(HOME / f"bench/{room}.py" for room in ("rows", "tables", "intervals", "tracks")),
+    *(HOME / f"bench/{room}.py" for room in ("names", "store")),
+    *sources("bench/pages"),
+]
+
+
+@pytest.mark.parametrize("path", PUBLISHING, ids=name_of)
+def test_the_publishing_wing_starts_without_torch_and_ray(path: Path) -> None:
+    heavy = {"torch", "torchvision", "ray", "safetensors"}
+
+    assert not {root(m) for m in imports_at_once(path)} & heavy
+
+
+def loaded_after(code: str, cwd: Path) -> set[str]:
+    """The packages in `sys.modules` after `code` ran in a fresh process."""
+    ending = "import json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{ending}"],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_help_and_list_load_neither_torch_nor_ray(tmp_path: Path) -> None:
+    loaded = loaded_after(
+        "import bench.cli\n"
+        "assert bench.cli.main(['--help']) == 0\n"
+        "assert bench.cli.main(['list']) == 0\n",
+        tmp_path,
+    )
+
+    assert "bench.registry" in loaded
+    assert not loaded & {"torch", "torchvision", "ray"}
+
+
+def test_the_publishing_wing_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
+    names = [name_of(path) for path in PUBLISHING]
+
+    loaded = loaded_after("\n".join(f"import {name}" for name in names), tmp_path)
+
+    assert set(names) <= loaded
+    assert not loaded & {"torch", "torchvision", "ray"}
+
+
+def test_test_images_are_touched_by_the_referee_alone() -> None:
+    readers = {
+        name_of(path)
+        for path in EVERYTHING
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr == "test"
+    }
+
+    assert readers == {"bench.score", "bench.data"}
+
+
+def test_nothing_below_the_command_line_prints() -> None:
+    printers = {
+        name_of(path)
+        for path in EVERYTHING
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+    }
+
+    assert all(module.startswith("bench.cli") for module in printers)
+
+
+@pytest.mark.parametrize("package", PLUGINS)
+def test_every_plugin_file_is_an_entry_point_and_the_other_way_round(
+    package: str,
+) -> None:
+    project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
+    entries: dict[str, str] = project["entry-points"][f"bench.{package}"]
+    files = {path.stem: path for path in sources(package) if path.stem[0] != "_"}
+
+    assert entries.keys() == files.keys()
+    for name, target in entries.items():
+        module, _, attribute = target.partition(":")
+        classes = {
+            n.name for n in tree(files[name]).body if isinstance(n, ast.ClassDef)
+        }
+        assert module == f"{package}.{name}"
+        assert attribute in classes
+
+
+def test_no_file_is_longer_than_one_can_read() -> None:
+    lengths = {
+        path.relative_to(HOME).as_posix(): len(path.read_text().splitlines())
+        for path in EVERYTHING
+    }
+
+    assert {file: n for file, n in lengths.items() if n > LONGEST} == {}

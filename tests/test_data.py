@@ -1,0 +1,329 @@
+"""Data sets: what the digits are, how shares are drawn and how images are augmented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from bench.data import (
+    PLAIN,
+    SETS,
+    SURROGATES,
+    Augmentation,
+    Dataset,
+    Images,
+    load,
+    surrogate,
+)
+from bench.errors import UnknownName
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits")
+
+
+def numbered(count: int, classes: int = 3) -> Images:
+    """`count` images of one pixel that shows their number; labels in turn."""
+    pixels = torch.arange(count, dtype=torch.uint8).view(count, 1, 1, 1)
+    return Images(pixels, torch.arange(count) % classes)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_digits_are_1797_images_of_which_30_percent_are_for_testing(
+    digits: Dataset,
+) -> None:
+    assert (len(digits.train), len(digits.test)) == (1257, 540)
+    assert digits.train.pixels.shape == (1257, 1, 8, 8)
+    assert digits.test.pixels.shape == (540, 1, 8, 8)
+    assert digits.shape == (1, 8, 8)
+    assert digits.classes == tuple("0123456789")
+
+
+def test_digits_are_bytes_that_span_black_to_white(digits: Dataset) -> None:
+    for part in (digits.train, digits.test):
+        assert part.pixels.dtype == torch.uint8
+        assert part.labels.dtype == torch.int64
+        assert (int(part.pixels.min()), int(part.pixels.max())) == (0, 255)
+        assert len(part.pixels.unique()) == 17
+
+
+def test_digits_are_split_alike_in_every_class(digits: Dataset) -> None:
+    train, test = (part.labels.bincount() for part in (digits.train, digits.test))
+
+    exact = 0.3 * (train + test)
+
+    assert train.shape == test.shape == (10,)
+    assert bool(((test - exact).abs() < 1).all())
+
+
+def test_both_parts_together_are_scikit_learns_digits_and_no_image_twice(
+    digits: Dataset,
+) -> None:
+    source, answers = load_digits(return_X_y=True)
+    expected = [
+        (*pixels, label)
+        for pixels, label in zip(
+            np.rint(source * 255 / 16).astype(int).tolist(),
+            answers.tolist(),
+            strict=True,
+        )
+    ]
+
+    found = [
+        (*pixels.flatten().tolist(), int(label))
+        for part in (digits.train, digits.test)
+        for pixels, label in zip(part.pixels, part.labels, strict=True)
+    ]
+
+    assert sorted(found) == sorted(expected)
+
+
+def test_mean_and_spread_are_those_of_the_training_pixels(digits: Dataset) -> None:
+    pixels = digits.train.pixels.numpy().astype(np.float64) / 255
+
+    assert digits.mean == pytest.approx([pixels.mean()], abs=1e-5)
+    assert digits.std == pytest.approx([pixels.std()], abs=1e-4)
+
+
+def test_the_fingerprint_of_digits_is_the_same_each_time(digits: Dataset) -> None:
+    again = SETS["digits"]()
+
+    assert again is not digits
+    assert again.fingerprint == digits.fingerprint
+    assert len(digits.fingerprint) == 16
+    assert int(digits.fingerprint, 16) >= 0
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("what", ["pixels", "labels"])
+def test_the_fingerprint_changes_with_one_pixel_or_label(
+    digits: Dataset, part: str, what: str
+) -> None:
+    images: Images = getattr(digits, part)
+    tensor: Tensor = getattr(images, what).clone()
+
+    tensor.view(-1)[-1] += 1
+    changed = replace(digits, **{part: replace(images, **{what: tensor})})
+
+    assert changed.fingerprint != digits.fingerprint
+
+
+def test_the_fingerprint_changes_with_the_order_of_the_images(
+    digits: Dataset,
+) -> None:
+    turned = Images(digits.train.pixels.flip(0), digits.train.labels.flip(0))
+
+    assert replace(digits, train=turned).fingerprint != digits.fingerprint
+
+
+def test_a_data_set_is_read_once_a_process(digits: Dataset) -> None:
+    assert load("digits") is digits
+
+
+def test_pixels_as_floats_are_bytes_over_255() -> None:
+    images = Images(
+        torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1), torch.zeros(3)
+    )
+
+    assert images.as_float().flatten().tolist() == pytest.approx([0, 0.2, 1])
+
+
+@pytest.mark.parametrize(
+    ("pad", "flip"), [(0, False), (0, True), (1, False), (1, True), (2, True)]
+)
+def test_augmentation_equals_padding_cropping_and_flipping_one_by_one(
+    pad: int, flip: bool
+) -> None:
+    augment = Augmentation(pad, flip)
+    span, flips = 2 * pad + 1, 1 + flip
+    height, width = 3, 4
+    codes = torch.arange(augment.codes)
+    pixels = torch.randint(
+        1, 256, (len(codes), 2, height, width), generator=generator()
+    ).to(torch.uint8)
+
+    changed = augment.apply(pixels, codes)
+
+    assert augment.codes == span * span * flips
+    assert changed.dtype == torch.uint8
+    for image, result, code in zip(pixels, changed, codes.tolist(), strict=True):
+        top, left = divmod(code // flips, span)
+        padded = np.pad(image.numpy(), ((0, 0), (pad, pad), (pad, pad)))
+        expected = padded[:, top : top + height, left : left + width]
+        if flip and code % 2 == 1:
+            expected = expected[:, :, ::-1]
+        assert np.array_equal(result.numpy(), expected)
+
+
+def test_every_code_is_another_picture() -> None:
+    augment = Augmentation(pad=1, flip=True)
+    pixels = torch.arange(1, 17, dtype=torch.uint8).view(1, 1, 4, 4)
+
+    made = augment.apply(
+        pixels.expand(augment.codes, -1, -1, -1), torch.arange(augment.codes)
+    )
+
+    assert len(made.flatten(1).unique(dim=0)) == 18
+
+
+def test_crop_and_flip_as_for_cifar_has_162_views_an_image() -> None:
+    assert Augmentation(pad=4, flip=True).codes == 162
+
+
+def test_the_plain_augmentation_leaves_every_image_as_it_is() -> None:
+    pixels = torch.arange(32, dtype=torch.uint8).view(2, 1, 4, 4)
+
+    assert PLAIN.codes == 1
+    assert torch.equal(PLAIN.apply(pixels, torch.zeros(2, dtype=torch.long)), pixels)
+
+
+def test_a_batch_names_image_and_augmentation_in_its_view() -> None:
+    augment = Augmentation(pad=1, flip=True)
+    pixels = torch.arange(6 * 16, dtype=torch.uint8).view(6, 1, 4, 4)
+    images = Images(pixels, torch.arange(6))
+
+    for batch in images.batches(4, augment, generator()):
+        rows, codes = batch.view // augment.codes, batch.view % augment.codes
+        expected = augment.apply(pixels[rows], codes).float() / 255
+        assert torch.equal(batch.pixels, expected)
+        assert torch.equal(batch.labels, rows)
+
+
+def test_all_augmentations_are_drawn() -> None:
+    augment = Augmentation(pad=1)
+
+    codes = {
+        int(view) % augment.codes
+        for batch in numbered(200).batches(50, augment, generator())
+        for view in batch.view
+    }
+
+    assert codes == set(range(9))
+
+
+def test_a_last_batch_of_one_image_is_dropped() -> None:
+    sizes = [len(batch.labels) for batch in numbered(9).batches(4, PLAIN, generator())]
+
+    assert sizes == [4, 4]
+
+
+def test_a_last_batch_of_two_images_is_dealt() -> None:
+    sizes = [len(batch.labels) for batch in numbered(10).batches(4, PLAIN, generator())]
+
+    assert sizes == [4, 4, 2]
+
+
+def test_a_single_image_is_dealt_for_there_is_no_other() -> None:
+    sizes = [len(batch.labels) for batch in numbered(1).batches(4, PLAIN, generator())]
+
+    assert sizes == [1]
+
+
+def test_batches_of_one_image_are_dealt_when_they_are_asked_for() -> None:
+    batches = list(numbered(5).batches(1, PLAIN, generator()))
+
+    assert sorted(int(batch.view) for batch in batches) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5, 0.9])
+def test_a_share_takes_its_fraction_of_every_class(
+    digits: Dataset, fraction: float
+) -> None:
+    share = digits.train.share(fraction, generator())
+
+    whole, kept = digits.train.labels.bincount(), share.labels.bincount()
+    assert kept.tolist() == [round(fraction * count) for count in whole.tolist()]
+
+
+def test_a_share_holds_images_of_the_whole_with_their_labels_in_order() -> None:
+    whole = numbered(60)
+
+    share = whole.share(0.5, generator())
+
+    rows = share.pixels.flatten().tolist()
+    assert rows == sorted(set(rows))
+    assert share.labels.tolist() == [row % 3 for row in rows]
+
+
+def test_a_share_is_at_least_one_image_of_every_class() -> None:
+    share = numbered(30).share(0.001, generator())
+
+    assert share.labels.sort().values.tolist() == [0, 1, 2]
+
+
+def test_a_share_keeps_the_only_image_of_a_rare_class() -> None:
+    labels = torch.tensor([0] * 20 + [1])
+    images = Images(torch.zeros(21, 1, 1, 1, dtype=torch.uint8), labels)
+
+    share = images.share(0.1, generator())
+
+    assert share.labels.tolist() == [0, 0, 1]
+
+
+def test_equal_seeds_draw_equal_shares_and_others_others() -> None:
+    whole = numbered(90)
+
+    first, again, other = (whole.share(0.3, generator(seed)) for seed in (1, 1, 2))
+
+    assert torch.equal(first.pixels, again.pixels)
+    assert not torch.equal(first.pixels, other.pixels)
+
+
+def test_the_whole_share_is_all_images_in_their_order() -> None:
+    whole = numbered(30)
+
+    share = whole.share(1.0, generator())
+
+    assert torch.equal(share.pixels, whole.pixels)
+    assert torch.equal(share.labels, whole.labels)
+
+
+def test_surrogates_are_grey_patches_of_the_digits_shape(digits: Dataset) -> None:
+    patches = surrogate("digits")
+
+    assert patches.pixels.shape == (4000, *digits.shape)
+    assert patches.pixels.dtype == torch.uint8
+    assert patches.labels.shape == (4000,)
+    assert len(patches.pixels.unique()) > 200
+
+
+def test_surrogates_are_none_of_the_digits(digits: Dataset) -> None:
+    own = {tuple(row) for row in digits.train.pixels.flatten(1).tolist()}
+
+    others = {tuple(row) for row in surrogate("digits").pixels.flatten(1).tolist()}
+
+    assert not own & others
+
+
+def test_surrogates_are_the_same_each_time() -> None:
+    assert torch.equal(SURROGATES["digits"]().pixels, surrogate("digits").pixels)
+
+
+def test_an_unknown_data_set_is_met_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownName) as caught:
+        load("digit")
+
+    assert str(caught.value) == (
+        "unknown data set 'digit': did you mean 'digits'? (bench list)"
+    )
+
+
+def test_a_name_that_is_near_nothing_is_told_so() -> None:
+    with pytest.raises(UnknownName) as caught:
+        load("imagenet-22k")
+
+    assert "no name is near it" in str(caught.value)
+
+
+def test_an_unknown_surrogate_is_met_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'digits'"):
+        surrogate("digist")

@@ -1,0 +1,58 @@
+"""A tiny frozen run with exact numbers: it fails when the core's numbers move."""
+
+from __future__ import annotations
+
+import pytest
+
+import bench
+from bench.perform import Session, perform
+from bench.plan import Request, plan
+from bench.protocol import Protocol
+from bench.store import Store
+
+FROZEN = Protocol(
+    name="golden",
+    version=1,
+    dataset="digits",
+    teacher="cnn2",
+    students=("cnn2",),
+    defenses=("nasty",),
+    attacks=("kd", "limited_kd[fraction=0.5]", "dafl"),
+    seeds=1,
+    recipe={"default": {"epochs": 1, "batch": 128, "rate": 0.05, "schedule": "cosine"}},
+    options={"dafl": {"iterations": 4, "batch": 16, "latent": 8, "width": 8}},
+)
+
+NUMBERS = {
+    "scratch from none to cnn2 #0": 0.00113036,
+    "kd from none to cnn2 #0": 0.00225364,
+    "limited_kd[fraction=0.5] from none to cnn2 #0": 0.00898991,
+    "dafl from none to cnn2 #0": 0.00944434,
+    "scratch[fraction=0.5] from none to cnn2 #0": 0.00309085,
+    "protect by nasty #0": 0.00174594,
+    "kd from nasty to cnn2 #0": 0.00229672,
+    "limited_kd[fraction=0.5] from nasty to cnn2 #0": 0.0085684,
+    "dafl from nasty to cnn2 #0": 0.0105545,
+}
+"""By task: a student's mean KL from its teacher, nasty's tau^2 KL. They are small, for
+the networks are hardly trained, and any change of the computation moves them."""
+
+
+def test_the_numbers_of_the_core_have_not_moved(tmp_path):
+    session = Session(Store(tmp_path), "bench run", "cpu", threads=1)
+
+    rows = {
+        task.label: perform(task, session, lambda *_: None)
+        for task in plan(Request(FROZEN)).tasks
+    }
+
+    found = {
+        label: row.figures.get("tau2_kl", getattr(row, "kl", None))
+        for label, row in rows.items()
+        if label in NUMBERS
+    }
+    # Processors and libraries round otherwise, by less than this in so short a run.
+    assert found == pytest.approx(NUMBERS, rel=5e-3), (
+        f"the core computes other numbers: raise bench.REVISION ({bench.REVISION}), "
+        "tell of it in CHANGELOG.md, and write the new numbers here"
+    )
