@@ -20,8 +20,9 @@ def soft_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
         tau: Temperature.
     """
     learned = (student / tau).log_softmax(dim=1)  # (B, K)
-    target = (teacher / tau).log_softmax(dim=1)  # (B, K)
-    return tau**2 * F.kl_div(learned, target, reduction="batchmean", log_target=True)
+    # As probabilities: a class that the teacher rules out, log 0, then adds nothing.
+    target = (teacher / tau).softmax(dim=1)  # (B, K)
+    return tau**2 * F.kl_div(learned, target, reduction="batchmean")
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ class Generator(nn.Module):
                 the first images are to black and white.
         """
         super().__init__()
-        channels, height, width = shape
-        self.start = (width, height // 4, width // 4)
+        channels, high, wide = shape
+        self.start = (width, high // 4, wide // 4)
         self.spread = nn.Linear(latent, width * self.start[1] * self.start[2])
         self.draw = nn.Sequential(
             nn.BatchNorm2d(width),

@@ -38,7 +38,8 @@ def generator_loss(
     """
     typical = F.cross_entropy(logits, logits.argmax(dim=1))
     mean = logits.softmax(dim=1).mean(dim=0)  # (K,)
-    spread = torch.special.xlogy(mean, mean).sum() / log(10)
+    tiny = torch.finfo(mean.dtype).tiny  # the gradient of 0 log 0 is no number
+    spread = (mean * mean.clamp_min(tiny).log()).sum() / log(10)
     active = -features.abs().mean()
     loss: Tensor = one_hot * typical + entropy * spread + activation * active
     return loss

@@ -1,6 +1,7 @@
 """How well do defenses keep a teacher from being distilled?
 
-This is the public face: all that a plugin may import. Every name is loaded at its
+This is the public face: all that a plugin may import, beside `bench.options` for the
+types of its options. Every name is loaded at its
 first use, so that commands which train nothing start without torch.
 """
 

@@ -118,7 +118,7 @@ def documents_itself(cls: type[Any]) -> None:
 
 
 def replies_with_log_probabilities(cls: DefenseClass) -> None:
-    """Its replies are finite `(N, K)` log-probabilities that sum to one."""
+    """Its replies are `(N, K)` log-probabilities: no NaN, and exp sums to one."""
     answers = _ask(protect(cls), tiny_images().pixels)
     if answers.shape != (COUNT, CLASSES):
         raise BadPlugin(f"replies are {tuple(answers.shape)}, not {(COUNT, CLASSES)}")

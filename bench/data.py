@@ -96,7 +96,7 @@ class Images:
             augment.codes, (count,), generator=generator, device=device
         )
         for rows, code in zip(order.split(size), codes.split(size), strict=True):
-            if len(rows) == 1 < count:
+            if len(rows) == 1 < min(size, count):
                 continue
             changed = augment.apply(self.pixels[rows], code)
             view = rows * augment.codes + code

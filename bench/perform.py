@@ -72,8 +72,7 @@ def perform(task: Task, session: Session, notice: Notice) -> Row:
         peak_memory=machine.peak_memory(device),
         **measured,
     )
-    tensors = None if parts is None else state_of(parts)
-    session.store.save(row, tensors)
+    session.store.save(row, None if parts is None else state_of(parts))
     return row
 
 

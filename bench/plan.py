@@ -114,7 +114,10 @@ def _plugins(
     for spec in (control, *(asked or usual[kind])):
         try:
             for one in _swept(spec, request):
-                found[_resolve(kind, one, request.protocol)] = None
+                plugin = _resolve(kind, one, request.protocol)
+                if kind == "attack":
+                    plugin.make().grants()  # an attack without them cannot be let in
+                found[plugin] = None
         except BadPlugin as error:
             broken.append(str(error))
     return list(found)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from functools import cache
 from hashlib import sha256
+from importlib import invalidate_caches
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -62,6 +65,7 @@ class Card:
     """Why it cannot be loaded; empty if nothing is known against it."""
 
 
+@cache
 def installed(kind: Kind) -> dict[str, EntryPoint]:
     """The installed plugins of `kind` by name."""
     found = entry_points(group=f"bench.{kind}s")
@@ -143,8 +147,9 @@ def resolve(kind: Kind, spec: str, preset: Mapping[str, Any]) -> Plugin:
     decided = options_of(cls, name, {**preset, **asked})
     differs = [f"{k}={_text(v)}" for k, v in decided.items() if v != usual[k]]
     place = _place(kind, name)
-    stem = Path(place.partition(":")[0]).stem + ":" + place.partition(":")[2]
-    short = name if ":" not in name else stem
+    module, _, attribute = place.partition(":")
+    stem = Path(module).stem if module.endswith(".py") else module
+    short = f"{stem}:{attribute}" if ":" in name else name
     return Plugin(
         kind=kind,
         name=cls.__name__,
@@ -176,15 +181,14 @@ def options_of(
         raise BadPlugin(f"{name}: every option needs a default ({error})") from error
     decided: dict[str, Value] = {}
     for option in known:
-        if option not in given:
-            decided[option] = getattr(plain, option)
-            continue
-        value = None if given[option] in ("none", "None") else given[option]
+        value = given.get(option, getattr(plain, option))
+        if value in ("none", "None") and type(None) in get_args(hints[option]):
+            value = None
         try:
             decided[option] = TypeAdapter(hints[option]).validate_python(value)
         except ValidationError as error:
             what = error.errors()[-1]["msg"]
-            raise BadOption(f"{name}: {option}={given[option]!s}: {what}") from error
+            raise BadOption(f"{name}: {option}={value!s}: {what}") from error
     return decided
 
 
@@ -198,20 +202,25 @@ def source_hash(place: str) -> str:
     """
     module = place.partition(":")[0]
     if module.endswith(".py"):
-        start = Path(module)
-    else:
-        spec = find_spec(module)
-        start = Path(str(spec and spec.origin))
+        return _hash(_texts(Path(module)))
+    spec = find_spec(module)
+    return _hash(_texts(Path(str(spec and spec.origin))))
+
+
+def _texts(start: Path) -> dict[str, str]:
+    """The text of `start` and of the neighbours that it imports, by file name."""
     texts: dict[str, str] = {}
     waiting = [start]
     while waiting:
         path = waiting.pop()
-        if path.name in texts or not path.is_file():
-            continue
-        texts[path.name] = path.read_text()
-        waiting += [
-            path.with_name(f"{name}.py") for name in _imported(texts[path.name])
-        ]
+        if path.name not in texts and path.is_file():
+            texts[path.name] = path.read_text()
+            names = _imported(texts[path.name])
+            waiting += [path.with_name(f"{name}.py") for name in names]
+    return texts
+
+
+def _hash(texts: Mapping[str, str]) -> str:
     joined = "\0".join(f"{name}\0{texts[name]}" for name in sorted(texts))
     return sha256(joined.encode()).hexdigest()[:16]
 
@@ -253,18 +262,19 @@ def _import(module: str) -> object:
 
 
 def _run_file(path: Path) -> object:
+    """The module in the file at `path`, run anew when it or a neighbour has changed."""
+    texts = _texts(path)
     name = f"bench_file_{sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
-    text = sha256(path.read_bytes()).hexdigest()
     home = sys.modules.get(name)
-    if home is None or getattr(home, "__text__", None) != text:
-        spec = spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"{path} is no Python file")
-        home = module_from_spec(spec)
-        home.__dict__["__text__"] = text
-        if str(path.parent) not in sys.path:  # neighbours import each other by name
-            sys.path.append(str(path.parent))
-        sys.modules[name] = home
+    if home is not None and getattr(home, "__source__", "") == _hash(texts):
+        return home
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    home = module_from_spec(spec)
+    home.__dict__["__source__"] = _hash(texts)
+    sys.modules[name] = home
+    with _neighbours(path, texts):
         try:
             spec.loader.exec_module(home)
         except BaseException:
@@ -273,5 +283,21 @@ def _run_file(path: Path) -> object:
     return home
 
 
+@contextmanager
+def _neighbours(path: Path, texts: Mapping[str, str]) -> Iterator[None]:
+    """Let the file at `path` import its neighbours by name, and nobody else's."""
+    names = {Path(name).stem for name in texts} - {path.stem}
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(path.parent))
+    invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(path.parent))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+
+
 def _text(value: Value) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

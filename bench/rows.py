@@ -7,15 +7,18 @@ task did not end well, and `status` and `reason` say why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_type_hints
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from bench.errors import BadResults
 
@@ -190,10 +193,15 @@ def table_of(row: Row) -> str:
 
 
 def write(rows: Iterable[Row], kind: type[Row], path: Path) -> None:
-    """Write `rows` of one `kind`; a half-written file never appears under `path`."""
-    plain = [{**asdict(row), "figures": list(row.figures.items())} for row in rows]
+    """Write `rows` of one `kind`; a half-written file never appears under `path`.
+
+    Raises:
+        ValueError: a value is not of its column's type.
+    """
+    plain = [asdict(_checked(kind)(**vars(row))) for row in rows]
+    plain = [{**row, "figures": list(row["figures"].items())} for row in plain]
     table = pa.Table.from_pylist(plain, schema=schema(kind))
-    part = path.with_name(f"{path.name}.{_unique()}.part")
+    part = path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
     pq.write_table(table, part)
     part.replace(path)
 
@@ -209,9 +217,10 @@ def read(kind: type[Row], path: Path) -> Iterator[Row]:
     try:
         plain = pq.ParquetFile(path).read().to_pylist(maps_as_pydicts="strict")
         known = {f.name for f in fields(kind)}
-        rows = [kind(**{k: v for k, v in p.items() if k in known}) for p in plain]
-    except (pa.ArrowException, OSError, TypeError) as error:
-        text = str(error).partition("\n")[0]
+        checked = _checked(kind)
+        rows = [checked(**{k: v for k, v in p.items() if k in known}) for p in plain]
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        text = " ".join(str(error).split())
         raise BadResults(
             f"cannot read {path} as {kind.__name__}s: {text}; "
             "move it away, or restore it, and run the command again"
@@ -219,7 +228,22 @@ def read(kind: type[Row], path: Path) -> Iterator[Row]:
     yield from rows
 
 
-def _unique() -> str:
-    from uuid import uuid4
+@cache
+def _checked(kind: type[Row]) -> Callable[..., Row]:
+    """Makes a row of `kind`, each value held strictly against its column's type."""
+    hints = get_type_hints(kind)
+    judges = {
+        f.name: TypeAdapter(hints[f.name], config=ConfigDict(strict=True))
+        for f in fields(kind)
+    }
 
-    return uuid4().hex[:8]
+    def make(**values: Any) -> Row:
+        for name, value in values.items():
+            try:
+                judges[name].validate_python(value)
+            except ValidationError as error:
+                what = error.errors()[0]["msg"]
+                raise ValueError(f"column {name}: {what}") from error
+        return kind(**values)
+
+    return make

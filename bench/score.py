@@ -85,13 +85,14 @@ class Referee:
         return replies
 
     def network(self, network: nn.Module, what: str = "the network") -> Tensor:
-        """Log-probabilities of `network` in eval mode; it is left in its mode."""
-        mode = network.training
+        """Log-probabilities of `network` in eval mode; every module keeps its mode."""
+        modes = {module: module.training for module in network.modules()}
         network.eval()
         try:
             return self.replies(network, what)
         finally:
-            network.train(mode)
+            for module, mode in modes.items():
+                module.training = mode
 
     def teacher(self, network: nn.Module) -> dict[str, float]:
         """The measured columns of a `TeacherRow`."""

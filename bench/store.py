@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from bench.errors import Unfit
+from bench.errors import BadResults, Unfit
 from bench.rows import TABLES, Row, read, table_of, write
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Store:
             BadResults: its file is not one.
         """
         path = self.folder(key) / "row.parquet"
-        return next(read(kind, path)) if path.exists() else None
+        return _only(kind, path) if path.exists() else None
 
     def rows(self) -> Iterator[Row]:
         """Every row in the store, in the order of their keys.
@@ -70,7 +70,7 @@ class Store:
             BadResults: a file is not one.
         """
         for path in sorted(self.root.glob("*/row.parquet")):
-            yield next(read(_kind(path), path))
+            yield _only(_kind(path), path)
 
     def save(self, row: Row, tensors: Mapping[str, Tensor] | None = None) -> None:
         """Keep `row`, and the `tensors` that later tasks build on."""
@@ -80,7 +80,11 @@ class Store:
             from safetensors.torch import save_file
 
             part = folder / f"weights.{uuid4().hex[:8]}.part"
-            save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, part)
+            # A file holds no memory twice: layers that share a tensor get a copy each.
+            plain = {
+                k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()
+            }
+            save_file(plain, part)
             part.replace(folder / "weights.safetensors")
         write([row], type(row), folder / "row.parquet")
 
@@ -98,12 +102,20 @@ class Store:
         return path
 
 
+def _only(kind: type[Row], path: Path) -> Row:
+    rows = list(read(kind, path))
+    if len(rows) != 1:
+        raise BadResults(
+            f"{path} holds {len(rows)} rows, not one; remove {path.parent} and run the "
+            "command again"
+        )
+    return rows[0]
+
+
 def _kind(path: Path) -> type[Row]:
     """The kind of the row at `path`, by its columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from bench.errors import BadResults
 
     try:
         names = set(pq.read_schema(path).names)

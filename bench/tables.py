@@ -21,47 +21,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import fmean
 
+from bench.cells import (
+    Cell,
+    Scene,
+    belongs,
+    cells_of,
+    paired,
+    scene_of,
+    strongest,
+    zero_line,
+)
 from bench.intervals import Estimate, mean, ratio, seeds_to_separate, share
-from bench.names import DATASETS
 from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.tracks import TRACKS
 
 UNDEFENDED = "none"
 VANILLA = {"open": "kd", "limited": "limited_kd"}
 """The attack that papers print, by track; naive damage is measured with it."""
-
-
-@dataclass(frozen=True, order=True)
-class Scene:
-    """What all entries of one board share."""
-
-    dataset: str
-    teacher: str
-    student: str
-    track: str
-    fraction: float
-    protocol: str
-    version: int
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One attack on one defense: a student a seed."""
-
-    defense: str
-    attack: str
-    by_seed: Mapping[int, float]
-    """Student accuracy of the tasks that ended well."""
-    troubles: Sequence[StealRow]
-    """The rows of those that did not."""
-    flags: Sequence[str]
-
-    @property
-    def accuracy(self) -> Estimate | None:
-        """Over the seeds; None when no task ended well."""
-        return share(list(self.by_seed.values())) if self.by_seed else None
 
 
 @dataclass(frozen=True)
@@ -80,7 +57,7 @@ class Entry:
     naive_damage: Estimate | None
     cells: Sequence[Cell]
     coverage: tuple[int, int]
-    """Tasks that ended well, of how many."""
+    """Tasks that ended well, of how many; a zero line that lacks seeds lacks here."""
     flags: Sequence[str]
     group: int | None = None
     """Rank: one group is not resolved from its first entry. None is not ranked."""
@@ -110,8 +87,8 @@ class Board:
 def current(rows: Iterable[Row]) -> list[Row]:
     """Of rows that answer the same question, the one that was started last.
 
-    Two rows answer the same question when they differ in sources, revision or data
-    alone: an edited plugin's rows stand beside those of its older text.
+    Two rows answer the same question when protocol, names, recipes and seed agree: a
+    plugin that was edited, in its text or in its defaults, answers anew.
     """
     latest: dict[tuple[object, ...], Row] = {}
     for row in sorted(rows, key=lambda row: row.started):
@@ -125,7 +102,7 @@ def official_boards(rows: Iterable[Row]) -> list[Board]:
 
 
 def _question(row: Row) -> tuple[object, ...]:
-    names = ("defense", "defense_options", "attack", "attack_options", "student")
+    names = ("defense", "attack", "student")
     return (
         type(row).__name__,
         row.protocol,
@@ -150,7 +127,7 @@ def boards(rows: Iterable[Row]) -> list[Board]:
     scenes: dict[Scene, list[StealRow]] = defaultdict(list)
     for row in rows:
         if isinstance(row, StealRow):
-            scenes[_scene(row)].append(row)
+            scenes[scene_of(row)].append(row)
     found = [
         _board(scene, steals, releases, teachers)
         for scene, steals in scenes.items()
@@ -160,37 +137,26 @@ def boards(rows: Iterable[Row]) -> list[Board]:
     return sorted(found, key=lambda b: (tracks.index(b.scene.track), b.scene))
 
 
-def _scene(row: StealRow) -> Scene:
-    return Scene(
-        row.dataset,
-        row.teacher,
-        row.student,
-        row.track,
-        row.fraction,
-        row.protocol,
-        row.protocol_version,
-    )
-
-
 def _board(
     scene: Scene,
     steals: Sequence[StealRow],
     releases: Sequence[ProtectRow],
     teachers: Mapping[str, TeacherRow],
 ) -> Board:
-    zeros = _cells([steal for steal in steals if steal.teacherless])
-    grid = _cells([steal for steal in steals if not steal.teacherless])
+    zeros = cells_of([steal for steal in steals if steal.teacherless])
+    grid = cells_of([steal for steal in steals if not steal.teacherless])
     seeds = sorted({steal.seed for steal in steals})
     attacks = sorted({cell.attack for cell in grid})
-    zero = _zero(zeros, seeds, scene)
-    mine = [row for row in releases if _same(row, scene)]
+    zero = zero_line(zeros, seeds, scene)
+    mine = [row for row in releases if belongs(row, scene)]
 
     plain = {cell.attack: cell for cell in grid if cell.defense == UNDEFENDED}
-    top = _strongest([*plain.values(), *zeros])
+    top = strongest([*plain.values(), *zeros])
+    lacking = sum(len(seeds) - len(cell.by_seed) for cell in zeros)
     entries = []
     for defense in sorted({cell.defense for cell in grid}):
         cells = [cell for cell in grid if cell.defense == defense]
-        best = _strongest([*cells, *zeros])
+        best = strongest([*cells, *zeros])
         done = sum(len(cell.by_seed) for cell in cells)
         entries.append(
             Entry(
@@ -204,7 +170,7 @@ def _board(
                 else None,
                 naive_damage=_naive(plain, cells, VANILLA.get(scene.track, "")),
                 cells=cells,
-                coverage=(done, len(attacks) * len(seeds)),
+                coverage=(done, len(attacks) * len(seeds) + lacking),
                 flags=_flags(cells, mine, defense),
             )
         )
@@ -216,69 +182,6 @@ def _board(
         ceiling_is=top.attack if top else "",
         entries=_ranked(entries, {e.defense: _best_by_seed(e, zeros) for e in entries}),
     )
-
-
-def _same(row: ProtectRow, scene: Scene) -> bool:
-    return (row.dataset, row.teacher, row.protocol, row.protocol_version) == (
-        scene.dataset,
-        scene.teacher,
-        scene.protocol,
-        scene.version,
-    )
-
-
-def _cells(steals: Iterable[StealRow]) -> list[Cell]:
-    groups: dict[tuple[str, str], list[StealRow]] = defaultdict(list)
-    for steal in steals:
-        groups[steal.defense, steal.attack].append(steal)
-    return [
-        Cell(
-            defense=defense,
-            attack=attack,
-            by_seed={
-                row.seed: row.accuracy
-                for row in sorted(group, key=lambda row: row.seed)
-                if row.status == "ok" and row.accuracy is not None
-            },
-            troubles=[row for row in group if row.status != "ok"],
-            flags=sorted({flag for row in group for flag in row.flags}),
-        )
-        for (defense, attack), group in sorted(groups.items())
-    ]
-
-
-def _strongest(cells: Sequence[Cell]) -> Cell | None:
-    measured = [cell for cell in cells if cell.by_seed]
-    return max(measured, key=lambda c: fmean(c.by_seed.values()), default=None)
-
-
-@dataclass(frozen=True)
-class _Zero:
-    """The zero line, seed by seed, and where it comes from."""
-
-    by_seed: Mapping[int, float]
-    estimate: Estimate | None
-    source: str
-
-
-def _zero(zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene) -> _Zero:
-    if scene.track in VANILLA:  # labelled images are granted
-        best = _strongest(zeros)
-        return _Zero(best.by_seed, best.accuracy, best.attack) if best else _NO_ZERO
-    if scene.dataset not in DATASETS:
-        return _NO_ZERO
-    classes = DATASETS[scene.dataset].classes
-    chance = 1 / classes
-    known = Estimate(chance, chance, chance, n=0)
-    return _Zero(dict.fromkeys(seeds, chance), known, f"chance, 1/{classes}")
-
-
-_NO_ZERO = _Zero({}, None, "")
-
-
-def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
-    """First - second for the seeds that both have."""
-    return [first[seed] - second[seed] for seed in first if seed in second]
 
 
 def _immunity(
@@ -299,7 +202,7 @@ def _naive(
     mine = next((cell for cell in cells if cell.attack == vanilla), None)
     if mine is None or vanilla not in plain or mine.defense == UNDEFENDED:
         return None
-    lost = _paired(plain[vanilla].by_seed, mine.by_seed)
+    lost = paired(plain[vanilla].by_seed, mine.by_seed)
     return mean(lost) if lost else None
 
 
@@ -318,8 +221,10 @@ def _utility_cost(
     lost = []
     for row in releases:
         before = teachers.get(row.parent)
-        if row.defense == defense and before and row.accuracy is not None:
-            lost.append((before.accuracy or 0.0) - row.accuracy)
+        if before is None or before.accuracy is None or row.accuracy is None:
+            continue
+        if row.defense == defense:
+            lost.append(before.accuracy - row.accuracy)
     return mean(lost) if lost else None
 
 
@@ -335,7 +240,7 @@ def _flags(
 
 
 def _best_by_seed(entry: Entry, zeros: Sequence[Cell]) -> Mapping[int, float]:
-    best = _strongest([*entry.cells, *zeros])
+    best = strongest([*entry.cells, *zeros])
     return best.by_seed if best else {}
 
 
@@ -358,7 +263,7 @@ def _ranked(
         rank, needed = None, None
         if entry.defense != UNDEFENDED and entry.complete:
             ranked += 1
-            gaps = _paired(best[entry.defense], best[anchor]) if anchor else []
+            gaps = paired(best[entry.defense], best[anchor]) if anchor else []
             if anchor is None or (len(gaps) > 1 and mean(gaps).resolved):
                 group, anchor = ranked, entry.defense
             else:

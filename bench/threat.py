@@ -83,8 +83,8 @@ class _Memory:
                 self.replies = fresh.new_empty(len(self.known), fresh.shape[1])
             self.replies[view[new]] = fresh
             self.known[view[new]] = True
-        assert self.replies is not None  # a batch of known views was asked before
-        return self.replies[view]
+        # Nothing was ever asked, and this batch is empty: the answer is `(0, K)`.
+        return ask(images) if self.replies is None else self.replies[view]
 
 
 class _Oracle:

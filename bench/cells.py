@@ -1,0 +1,126 @@
+"""Rows -> cells: one attack on one defense in one scene, a student a seed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from bench.intervals import Estimate, share
+from bench.names import DATASETS
+from bench.rows import ProtectRow, StealRow
+
+LABELLED = ("open", "limited")
+"""Tracks whose attackers hold labelled images, and so could do without a teacher."""
+
+
+@dataclass(frozen=True, order=True)
+class Scene:
+    """What all entries of one board share."""
+
+    dataset: str
+    teacher: str
+    student: str
+    track: str
+    fraction: float
+    protocol: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One attack on one defense: a student a seed."""
+
+    defense: str
+    attack: str
+    by_seed: Mapping[int, float]
+    """Student accuracy of the tasks that ended well."""
+    troubles: Sequence[StealRow]
+    """The rows of those that did not."""
+    flags: Sequence[str]
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """Over the seeds; None when no task ended well."""
+        return share(list(self.by_seed.values())) if self.by_seed else None
+
+
+def scene_of(row: StealRow) -> Scene:
+    """The scene in which `row` was played."""
+    return Scene(
+        row.dataset,
+        row.teacher,
+        row.student,
+        row.track,
+        row.fraction,
+        row.protocol,
+        row.protocol_version,
+    )
+
+
+def belongs(row: ProtectRow, scene: Scene) -> bool:
+    """Whether the released teacher of `row` plays in `scene`."""
+    return (row.dataset, row.teacher, row.protocol, row.protocol_version) == (
+        scene.dataset,
+        scene.teacher,
+        scene.protocol,
+        scene.version,
+    )
+
+
+def cells_of(steals: Iterable[StealRow]) -> list[Cell]:
+    """`steals` grouped by defense and attack."""
+    groups: dict[tuple[str, str], list[StealRow]] = defaultdict(list)
+    for steal in steals:
+        groups[steal.defense, steal.attack].append(steal)
+    return [
+        Cell(
+            defense=defense,
+            attack=attack,
+            by_seed={
+                row.seed: row.accuracy
+                for row in sorted(group, key=lambda row: row.seed)
+                if row.status == "ok" and row.accuracy is not None
+            },
+            troubles=[row for row in group if row.status != "ok"],
+            flags=sorted({flag for row in group for flag in row.flags}),
+        )
+        for (defense, attack), group in sorted(groups.items())
+    ]
+
+
+def strongest(cells: Sequence[Cell]) -> Cell | None:
+    """The cell of the highest mean accuracy, over the seeds that it has."""
+    measured = [cell for cell in cells if cell.by_seed]
+    return max(measured, key=lambda c: fmean(c.by_seed.values()), default=None)
+
+
+@dataclass(frozen=True)
+class Zero:
+    """The zero line, seed by seed, and where it comes from."""
+
+    by_seed: Mapping[int, float]
+    estimate: Estimate | None
+    source: str
+
+
+_NO_LINE = Zero({}, None, "")
+
+
+def zero_line(zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene) -> Zero:
+    """Z of `scene`: the strongest of `zeros`, or chance where no labels are granted."""
+    if scene.track in LABELLED:
+        best = strongest(zeros)
+        return Zero(best.by_seed, best.accuracy, best.attack) if best else _NO_LINE
+    if scene.dataset not in DATASETS:
+        return _NO_LINE
+    classes = DATASETS[scene.dataset].classes
+    chance = 1 / classes
+    known = Estimate(chance, chance, chance, n=0)
+    return Zero(dict.fromkeys(seeds, chance), known, f"chance, 1/{classes}")
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
+    """First - second for the seeds that both have."""
+    return [first[seed] - second[seed] for seed in first if seed in second]

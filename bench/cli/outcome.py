@@ -1,0 +1,109 @@
+"""What `bench run` says before and after the work: the plan, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from bench.plan import Plan
+    from bench.rows import Row
+    from bench.store import Store
+    from bench.tables import Board
+    from bench.tasks import Task
+
+FAILED = ("failed", "oom", "diverged", "timeout")
+"""Statuses that make the command end with 1."""
+
+
+def show_plan(
+    made: Plan, done: Mapping[Task, Row], store: Store, as_json: bool
+) -> None:
+    """Print the plan with what is cached."""
+    from bench.tasks import key
+
+    lines = [
+        {"key": key(t), "task": t.label, "cached": t in done, "official": t.official}
+        for t in made.tasks
+    ]
+    if as_json:
+        print(json.dumps({"tasks": lines, "store": str(store.root)}, indent=2))  # noqa: T201
+        return
+    out = Console()
+    for line in lines:
+        state = "cached" if line["cached"] else "to do "
+        odd = "" if line["official"] else "  (departs from the protocol)"
+        out.print(
+            f"{line['key']}  {state}  {escape(str(line['task']))}{odd}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    out.print(f"{_count(made, len(done))}; nothing was run")
+
+
+def _count(made: Plan, cached: int) -> str:
+    kinds = Counter(type(task).__name__ for task in made.tasks)
+    names = {"TrainTeacher": "teachers", "Protect": "releases", "Steal": "students"}
+    parts = ", ".join(f"{kinds[kind]} {name}" for kind, name in names.items())
+    return f"{len(made.tasks)} tasks ({parts}), {cached} cached"
+
+
+def conclude(
+    made: Plan,
+    done: Mapping[Task, Row],
+    rows: Mapping[Task, Row],
+    results: Path,
+    force: bool,
+    store: Store,
+    as_json: bool,
+) -> int:
+    """Publish, print what a person wants to know, and give the exit code."""
+    from bench.store import publish
+    from bench.tables import boards
+
+    everything = {**done, **rows}
+    ordered = [everything[task] for task in made.tasks if task in everything]
+    publish(ordered, results, replace=force)
+    found = boards(ordered)
+    failed = [(task, row) for task, row in rows.items() if row.status in FAILED]
+    if as_json:
+        print(json.dumps(_as_json(ordered, found), indent=2, default=str))  # noqa: T201
+        return 1 if failed or made.broken else 0
+
+    from bench.cli.display import leaderboard, wide
+
+    out = wide(Console())
+    for table in leaderboard(found):
+        out.print(table)
+    seconds = sum(row.seconds for row in rows.values())
+    out.print(
+        f"{_count(made, len(done))}, {len(rows)} done now in {seconds:.0f} s of work, "
+        f"{len(failed) + len(made.broken)} failed",
+        highlight=False,
+        soft_wrap=True,
+    )
+    from bench.tasks import key
+
+    for task, row in failed:
+        log = store.folder(key(task)) / "log.txt"
+        where = f" ({log})" if log.exists() else ""
+        text = f"  {row.status}: {task.label}: {row.reason}{where}"
+        out.print(escape(text), highlight=False, soft_wrap=True)
+    for text in made.broken:
+        out.print(escape(f"  broken: {text}"), highlight=False, soft_wrap=True)
+    out.print(f"rows in {results}; make the pages with: bench site", highlight=False)
+    return 1 if failed or made.broken else 0
+
+
+def _as_json(rows: Sequence[Row], found: Sequence[Board]) -> dict[str, Any]:
+    """Everything that the terminal shows, for machines."""
+    hidden = {"samples", "curve"}
+    plain = [{k: v for k, v in asdict(row).items() if k not in hidden} for row in rows]
+    return {"rows": plain, "boards": [asdict(board) for board in found]}
