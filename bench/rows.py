@@ -229,7 +229,7 @@ def read(kind: type[Row], path: Path) -> Iterator[Row]:
 
 
 @cache
-def _checked(kind: type[Row]) -> Callable[..., Row]:
+def _checked(kind: Any) -> Callable[..., Row]:
     """Makes a row of `kind`, each value held strictly against its column's type."""
     hints = get_type_hints(kind)
     judges = {
@@ -244,6 +244,7 @@ def _checked(kind: type[Row]) -> Callable[..., Row]:
             except ValidationError as error:
                 what = error.errors()[0]["msg"]
                 raise ValueError(f"column {name}: {what}") from error
-        return kind(**values)
+        row: Row = kind(**values)
+        return row
 
     return make

@@ -68,8 +68,8 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            help="A plugin (as for `bench run`), a protocol, or the key of a row; "
-            "nothing shows the leaderboard.",
+            help="A plugin (as for `bench run`), a protocol, the key of a row, or "
+            "'columns' for what the tables hold; nothing shows the leaderboard.",
         ),
     ] = "",
     results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
@@ -83,6 +83,11 @@ def show(
     """The leaderboard, or all that is known of one name."""
     if not what:
         _show_boards(results, as_json)
+        return
+    if what == "columns":
+        from bench.dictionary import markdown
+
+        print(markdown(), end="")  # noqa: T201
         return
     facts = _plugin(what) or _protocol(what) or _row(what, results, store)
     if facts is None:
