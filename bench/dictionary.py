@@ -21,7 +21,9 @@ pandas.read_parquet("results/steal.parquet")
 
 `store/` beside them holds the work of this machine (weights, single rows, logs) and is
 not tracked. A row that is published stays as it is, for an equal key means an equal
-computation. This page is made from `bench/rows.py`: `bench show columns > results/README.md`.
+computation.
+
+This page is made from `bench/rows.py`: `bench show columns > results/README.md`.
 
 Accuracies, agreements and fractions are shares in [0, 1], times are seconds, memory is
 bytes, a query is one image answered.

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_type_hints
@@ -228,14 +227,19 @@ def read(kind: type[Row], path: Path) -> Iterator[Row]:
     yield from rows
 
 
-@cache
-def _checked(kind: Any) -> Callable[..., Row]:
-    """Makes a row of `kind`, each value held strictly against its column's type."""
-    hints = get_type_hints(kind)
-    judges = {
-        f.name: TypeAdapter(hints[f.name], config=ConfigDict(strict=True))
-        for f in fields(kind)
-    }
+_JUDGES: dict[str, dict[str, TypeAdapter[Any]]] = {}
+"""By kind of row, what holds a value strictly against its column's type."""
+
+
+def _checked(kind: type[Row]) -> Callable[..., Row]:
+    """Makes a row of `kind` from values that are of their columns' types."""
+    if kind.__qualname__ not in _JUDGES:
+        hints = get_type_hints(kind)
+        _JUDGES[kind.__qualname__] = {
+            f.name: TypeAdapter(hints[f.name], config=ConfigDict(strict=True))
+            for f in fields(kind)
+        }
+    judges = _JUDGES[kind.__qualname__]
 
     def make(**values: Any) -> Row:
         for name, value in values.items():
@@ -244,7 +248,6 @@ def _checked(kind: Any) -> Callable[..., Row]:
             except ValidationError as error:
                 what = error.errors()[0]["msg"]
                 raise ValueError(f"column {name}: {what}") from error
-        row: Row = kind(**values)
-        return row
+        return kind(**values)
 
     return make
