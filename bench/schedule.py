@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -136,11 +137,15 @@ def run(
     """
     _start(address, share)
     tasks = {key(task): task for task in agenda.waiting}
+    dead: list[Task] = []
 
     def ended(task: Task) -> Row:
-        return outcome(task) or agenda.record(
-            task, "failed", "its worker died, twice; see the logs of Ray"
-        )
+        row = outcome(task)
+        if row is None:
+            dead.append(task)
+            reason = f"its worker died, twice; Ray's words are in {logs}"
+            row = agenda.record(task, "failed", reason)
+        return row
 
     trainable = tune.with_resources(
         tune.with_parameters(_trial, work=work, tasks=tasks), dict(share)
@@ -173,6 +178,8 @@ def run(
                 continue
             if not agenda.over:  # Tune swallows Ctrl-C and returns what it has
                 raise KeyboardInterrupt
+            if not dead:
+                shutil.rmtree(logs, ignore_errors=True)
             return
     finally:
         ray.shutdown()

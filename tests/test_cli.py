@@ -130,6 +130,7 @@ def test_json_prints_rows_and_boards_and_nothing_else(capsys):
     assert len(found["rows"]) == 6
     assert found["boards"][0]["scene"]["track"] == "open"
     assert streams.err == ""
+    assert found["boards"][0]["entries"][0]["naive_damage"]["high"] is None
 
 
 @pytest.mark.parametrize(
@@ -147,8 +148,8 @@ def test_json_prints_rows_and_boards_and_nothing_else(capsys):
         (("--sweep", "kd.tau=1,hot"), "tau=hot: Input should be a valid number"),
         (("--set", "recipe.epoch=3"), "unknown field 'epoch': did you mean 'epochs'?"),
         (("--set", "recipe.epochs=0"), "epochs: Input should be greater than"),
-        (("--student", "cnn3"), "unknown network 'cnn3': did you mean 'cnn2'?"),
-        (("--teacher", "resnet9"), "did you mean 'resnet8'?"),
+        (("--student", "cn2"), "unknown network 'cn2': did you mean 'cnn2'?"),
+        (("--teacher", "resnt8"), "did you mean 'resnet8'?"),
         (("--dataset", "digit"), "unknown data set 'digit': did you mean 'digits'?"),
         (("--engine", "rya"), "unknown engine 'rya'"),
         (("--timeout", "soon"), "write 90s, 30m or 2h"),

@@ -13,8 +13,11 @@ import typer.main
 import bench
 from bench import protocol, registry
 from bench.cli import app, main
+from bench.cli.display import markdown as leaderboard
 from bench.dictionary import markdown
 from bench.rows import TABLES
+from bench.store import published
+from bench.tables import official_boards
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -60,6 +63,15 @@ def test_every_option_of_a_command_line_in_the_documents_exists():
     for command, option in used:
         options = {o for p in commands()[command].params for o in p.opts}
         assert option in options, f"bench {command} {option}"
+
+
+def test_the_table_of_the_readme_is_that_of_the_published_rows():
+    table = README.partition("<!-- table: begin -->")[2].partition("<!-- table: end")[0]
+
+    rows = published(ROOT / "results")
+
+    assert rows, "results/*.parquet are part of the repository"
+    assert table.strip() == leaderboard(official_boards(rows)), "bench show --markdown"
 
 
 def test_every_plugin_and_protocol_stands_in_the_changelog():

@@ -180,6 +180,31 @@ def _table(board: Board) -> Table:
     return table
 
 
+def markdown(boards: Sequence[Board]) -> str:
+    """The same as one Markdown table, for a README."""
+    lines = [
+        "| track | rank | defense | teacher | strongest attack | student accuracy | n "
+        "| naive damage | immunity |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for board in boards:
+        for entry in board.entries:
+            teacher, student = entry.teacher_accuracy, entry.student_accuracy
+            cells = (
+                board.scene.track,
+                rank(entry),
+                f"`{entry.defense}`",
+                f"{100 * teacher.value:.1f}" if teacher else "-",
+                f"`{entry.strongest}`" if entry.strongest else "-",
+                percent(student),
+                str(student.n) if student else "0",
+                percent(entry.naive_damage, signed=True),
+                immunity(entry),
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def rank(entry: Entry) -> str:
     """The group's number, or why there is none."""
     if entry.defense == "none":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import names, protocol, registry
+from bench.cli.machines import dump
 from bench.errors import BadPlugin, UnknownName
 
 
@@ -29,16 +29,13 @@ def list_(
     plugins = [*registry.cards("defense"), *registry.cards("attack")]
     protocols = {name: protocol.load(name).summary for name in protocol.names()}
     if as_json:
-        print(  # noqa: T201
-            json.dumps(
-                {
-                    "plugins": [asdict(card) for card in plugins],
-                    "protocols": protocols,
-                    "data sets": {k: v.summary for k, v in names.DATASETS.items()},
-                    "networks": names.NETWORKS,
-                },
-                indent=2,
-            )
+        dump(
+            {
+                "plugins": [asdict(card) for card in plugins],
+                "protocols": protocols,
+                "data sets": {k: v.summary for k, v in names.DATASETS.items()},
+                "networks": names.NETWORKS,
+            }
         )
         return
     out = Console()
@@ -79,10 +76,13 @@ def show(
         "results/store"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="The leaderboard for a README.")
+    ] = False,
 ) -> None:
     """The leaderboard, or all that is known of one name."""
     if not what:
-        _show_boards(results, as_json)
+        _show_boards(results, as_json, as_markdown)
         return
     if what == "columns":
         from bench.dictionary import markdown
@@ -95,7 +95,7 @@ def show(
         known += protocol.names()
         raise UnknownName.among("name or key", what, known, "bench list")
     if as_json:
-        print(json.dumps(facts, indent=2, default=str))  # noqa: T201
+        dump(facts)
         return
     table = Table(box=None, show_header=False)
     table.add_column(style="bold")
@@ -152,14 +152,17 @@ def _row(key: str, results: Path, store: Path) -> dict[str, Any] | None:
     return None
 
 
-def _show_boards(results: Path, as_json: bool) -> None:
-    from bench.cli.display import leaderboard, wide
+def _show_boards(results: Path, as_json: bool, as_markdown: bool) -> None:
+    from bench.cli.display import leaderboard, markdown, wide
     from bench.store import published
     from bench.tables import official_boards
 
     boards = official_boards(published(results))
     if as_json:
-        print(json.dumps([asdict(b) for b in boards], indent=2, default=str))  # noqa: T201
+        dump([asdict(b) for b in boards])
+        return
+    if as_markdown:
+        print(markdown(boards))  # noqa: T201
         return
     out = wide(Console())
     if not boards:

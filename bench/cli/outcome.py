@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+
+from bench.cli.machines import dump
 
 if TYPE_CHECKING:
     from bench.plan import Plan
@@ -34,7 +35,7 @@ def show_plan(
         for t in made.tasks
     ]
     if as_json:
-        print(json.dumps({"tasks": lines, "store": str(store.root)}, indent=2))  # noqa: T201
+        dump({"tasks": lines, "store": str(store.root)})
         return
     out = Console()
     for line in lines:
@@ -74,7 +75,7 @@ def conclude(
     found = boards(ordered)
     failed = [(task, row) for task, row in rows.items() if row.status in FAILED]
     if as_json:
-        print(json.dumps(_as_json(ordered, found), indent=2, default=str))  # noqa: T201
+        dump(_as_json(ordered, found))
         return 1 if failed or made.broken else 0
 
     from bench.cli.display import leaderboard, wide
