@@ -20,5 +20,15 @@ DATASETS = {
 }
 NETWORKS = {
     "cnn2": "two convolutions, 5,178 parameters for digits",
+    "cnn5": "three convolutions, two layers, 357,514 parameters for 10 classes, RGB",
+    "lenet5": "LeNet-5 without BatchNorm, 62,006 parameters for 10 classes, RGB",
     "resnet8": "three residual blocks, 77,754 parameters for digits",
+    "resnet18": "eight residual blocks, 11,173,962 parameters for 10 classes, RGB",
+    "resnet34": "sixteen residual blocks, 21,282,122 parameters for 10 classes, RGB",
+    "resnet50": "sixteen bottlenecks, 23,520,842 parameters for 10 classes, RGB",
+    "resnet20": "nine pre-activation blocks, 272,282 parameters for 10 classes, RGB",
+    "resnet32": "fifteen pre-activation blocks, 466,714 parameters for 10 classes, RGB",
+    "resnext29": "nine grouped bottlenecks, 34,426,698 parameters for 10 classes, RGB",
+    "mobilenet_v2": "inverted bottlenecks, 2,254,090 parameters for 10 classes, RGB",
+    "shufflenet_v2": "sixteen shuffle units, 1,268,646 parameters for 10 classes, RGB",
 }
