@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TypeVar
 
 from bench.intervals import Estimate, share
 from bench.names import DATASETS
 from bench.rows import ProtectRow, StealRow
 
+R = TypeVar("R", ProtectRow, StealRow)
 LABELLED = ("open", "limited")
 """Tracks whose attackers hold labelled images, and so could do without a teacher."""
 
@@ -26,6 +28,9 @@ class Scene:
     fraction: float
     protocol: str
     version: int
+    revision: int = 1
+    """`bench.REVISION` of the core that ran."""
+    data_fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,17 +61,43 @@ def scene_of(row: StealRow) -> Scene:
         row.fraction,
         row.protocol,
         row.protocol_version,
+        row.revision,
+        row.data_fingerprint,
     )
 
 
 def belongs(row: ProtectRow, scene: Scene) -> bool:
     """Whether the released teacher of `row` plays in `scene`."""
-    return (row.dataset, row.teacher, row.protocol, row.protocol_version) == (
+    return (
+        row.dataset,
+        row.teacher,
+        row.protocol,
+        row.protocol_version,
+        row.revision,
+        row.data_fingerprint,
+    ) == (
         scene.dataset,
         scene.teacher,
         scene.protocol,
         scene.version,
+        scene.revision,
+        scene.data_fingerprint,
     )
+
+
+def of_one_text(rows: Iterable[R]) -> list[R]:
+    """Those of `rows` whose plugins are, in text and options, what the newest's are.
+
+    Seeds that an edited plugin has not met yet are missing: they are not averaged with
+    what the older text did.
+    """
+    group = sorted(rows, key=lambda row: row.started)
+    return [row for row in group if _text(row) == _text(group[-1])]
+
+
+def _text(row: ProtectRow | StealRow) -> tuple[str, ...]:
+    names = ("defense_source", "defense_options", "attack_source", "attack_options")
+    return tuple(getattr(row, name, "") for name in names)
 
 
 def cells_of(steals: Iterable[StealRow]) -> list[Cell]:
@@ -86,7 +117,8 @@ def cells_of(steals: Iterable[StealRow]) -> list[Cell]:
             troubles=[row for row in group if row.status != "ok"],
             flags=sorted({flag for row in group for flag in row.flags}),
         )
-        for (defense, attack), group in sorted(groups.items())
+        for (defense, attack), all_of_it in sorted(groups.items())
+        for group in [of_one_text(all_of_it)]
     ]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bench import networks, registry, threat
 from bench.data import Augmentation, Images
-from bench.errors import BadPlugin, Stopped
+from bench.errors import BadOption, BadPlugin, Stopped
 from bench.plugin import Attack, Defense, Harness, Released, Run
 from bench.recipe import Recipe
 from bench.seeds import seeded
@@ -40,7 +40,7 @@ def tiny_run(seed: int = 0) -> Iterator[Run]:
     """A run on the tiny problem: 3x8x8 images, 4 classes, one short epoch."""
     with seeded(seed, CPU) as generator:
         yield Run(
-            SHAPE, CLASSES, seed, CPU, generator, "resnet8", RECIPE, harness=_Bench()
+            SHAPE, CLASSES, seed, CPU, generator, "resnet8", RECIPE, _harness=_Bench()
         )
 
 
@@ -229,18 +229,15 @@ def find(spec: str) -> tuple[registry.Kind, type[Any]]:
     """The kind and the class of the plugin that `spec` names.
 
     Raises:
+        BadOption: options were given: the contract is held with the defaults.
         BadPlugin: it cannot be loaded.
         UnknownName: nothing is installed under that name.
     """
-    name = registry.split(spec)[0]
-    if ":" not in name and name in registry.installed("defense"):
-        return "defense", registry.load("defense", name)
-    try:
-        return "attack", registry.load("attack", name)
-    except BadPlugin as error:
-        if "not a subclass" not in str(error):
-            raise
-        return "defense", registry.load("defense", name)
+    name, options = registry.split(spec)
+    if options:
+        raise BadOption(f"{spec!r}: the contract is held with defaults; write {name}")
+    kind = registry.kind_of(name)
+    return kind, registry.load(kind, name)
 
 
 def kept(promise: Callable[[Any], None], cls: type[Any]) -> None:
@@ -253,7 +250,7 @@ def kept(promise: Callable[[Any], None], cls: type[Any]) -> None:
         promise(cls)
     except (BadPlugin, Stopped):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
         raise BadPlugin(f"it raised {type(error).__name__}: {text}") from error
 

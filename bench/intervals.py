@@ -57,11 +57,11 @@ def ratio(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate | None:
     (E. C. Fieller, Some problems in interval estimation, J. R. Stat. Soc. B 16, 1954).
 
     Returns:
-        None if the bottoms' mean is itself not resolved from 0: the interval is then
-        unbounded and the ratio says nothing. For fewer than two pairs as well.
+        None if the bottoms' mean is not resolved to be above 0: the interval is then
+        unbounded, or the ratio upside down. For fewer than two pairs as well.
     """
     n = len(tops)
-    if n < 2 or not mean(bottoms).resolved:
+    if n < 2 or mean(bottoms).low <= 0:
         return None
     a, b, q = fmean(tops), fmean(bottoms), quantile(n) ** 2 / n
     saa, sbb = stdev(tops) ** 2, stdev(bottoms) ** 2

@@ -48,8 +48,11 @@ def processor() -> str:
 
 def device_name(device: torch.device) -> str:
     """The GPU or the CPU by name."""
-    cuda = device.type == "cuda"
-    return torch.cuda.get_device_name(device) if cuda else processor()
+    if device.type != "cuda":
+        return processor()
+    # The driver of a cluster may have none of its own.
+    here = torch.cuda.is_available()
+    return torch.cuda.get_device_name(device) if here else "a GPU of the cluster"
 
 
 def versions(device: torch.device) -> dict[str, str | None]:

@@ -10,8 +10,9 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import nn
 
 from bench import REVISION, __version__, data, machine
 from bench.deadline import deadline
-from bench.errors import Stopped
+from bench.errors import Stopped, Unfit
 from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.score import Referee
 from bench.seeds import seeded
@@ -57,22 +58,31 @@ def perform(task: Task, session: Session, notice: Notice) -> Row:
         with deadline(session.timeout), seeded(seed_of(task), device) as generator:
             worker = Worker(session.store, dataset, desk, device, generator)
             parts, measured = worker.do(task)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - plugins may raise any
         status, reason = diagnosis(error)
         if status == "failed":
             session.store.log(key(task), traceback.format_exc())
-    row = _row(task, session)(
+    finish = partial(
+        _row(task, session),
+        started=started,
+        seconds=time.perf_counter() - clock,
+        peak_memory=machine.peak_memory(device),
+    )
+    row = finish(
         status=status,
         reason=reason,
         flags=desk.flags,
         figures=desk.figures,
         curve=desk.curve,
-        started=started,
-        seconds=time.perf_counter() - clock,
-        peak_memory=machine.peak_memory(device),
         **measured,
     )
-    session.store.save(row, None if parts is None else state_of(parts))
+    try:
+        session.store.save(row, None if parts is None else state_of(parts))
+    except Unfit:
+        raise
+    except Exception as error:  # noqa: BLE001 - a network's state may be anything
+        row = finish(status="failed", reason=f"cannot be kept: {diagnosis(error)[1]}")
+        session.store.save(row)
     return row
 
 
@@ -99,6 +109,16 @@ def kind_of(task: Task) -> type[Row]:
             return ProtectRow
         case Steal():
             return StealRow
+
+
+def stamped(row: Row, task: Task) -> Row:
+    """The row of an equal task under the labels and the official mark of `task`."""
+    marks: dict[str, Any] = {"official": task.official}
+    if isinstance(task, Protect):
+        marks["defense"] = task.defense.label
+    if isinstance(task, Steal):
+        marks |= {"defense": task.target.defense.label, "attack": task.attack.label}
+    return replace(row, **marks)
 
 
 def record(task: Task, session: Session, status: str, reason: str) -> Row:

@@ -8,10 +8,11 @@ from itertools import product
 from typing import Any
 
 from bench import data
-from bench.errors import BadOption, BadPlugin, UnknownName
+from bench import protocol as protocols
+from bench.errors import BadOption, BadPlugin, BadProtocol, UnknownName
 from bench.networks import NETWORKS
 from bench.protocol import Protocol
-from bench.registry import Kind, Plugin, resolve, split
+from bench.registry import Kind, Plugin, installed, resolve, split
 from bench.tasks import Protect, Setting, Steal, Task, TrainTeacher, with_parents
 
 CONTROL_DEFENSE, CONTROL_ATTACK = "none", "scratch"
@@ -69,22 +70,26 @@ def plan(request: Request) -> Plan:
     dataset = data.load(name)
     setting = Setting(protocol.name, protocol.version, name, dataset.fingerprint)
     network = network or protocol.teacher
+    students = request.students or protocol.students
+    _check_networks(protocol, (network, *students))
     recipe = request.settings.get("recipe", {})
-    faithful = (name, network) == (protocol.dataset, protocol.teacher) and not recipe
-    panel = _panel_labels(protocol)
+    recipes = {n: protocol.recipe_of(n, recipe) for n in (network, *students)}
+    faithful = (
+        _genuine(protocol)
+        and (name, network) == (protocol.dataset, protocol.teacher)
+        and all(recipes[n] == protocol.recipe_of(n, {}) for n in recipes)
+    )
+    panel = _labels("attack", protocol)
+    entrants = _labels("defense", protocol)
 
     steals: list[Task] = []
     notes: dict[str, None] = {}
-    students = request.students or protocol.students
-    for student in (network, *students):
-        if student not in NETWORKS:
-            raise UnknownName.among("network", student, NETWORKS, "bench list")
     for seed, defense in product(range(request.seeds or protocol.seeds), defenses):
         official = faithful and seed < protocol.seeds
-        teacher = TrainTeacher(
-            setting, network, protocol.recipe_of(network, recipe), seed, official
-        )
-        release = Protect(teacher, defense, official and "[" not in defense.label)
+        teacher = TrainTeacher(setting, network, recipes[network], seed, official)
+        # Whoever submits a defense may enter it with its defaults.
+        entered = defense.label in entrants or "[" not in defense.label
+        release = Protect(teacher, defense, official and entered)
         for attack, student in product(attacks, students):
             if attack.make().teacherless and defense.label != CONTROL_DEFENSE:
                 continue
@@ -97,7 +102,7 @@ def plan(request: Request) -> Plan:
                     target=release,
                     attack=attack,
                     student=student,
-                    recipe=protocol.recipe_of(student, recipe),
+                    recipe=recipes[student],
                     official=own and student in protocol.students,
                 )
             )
@@ -120,6 +125,12 @@ def _plugins(
                 found[plugin] = None
         except BadPlugin as error:
             broken.append(str(error))
+    labels = [plugin.label for plugin in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise BadOption(
+                f"two {kind}s would be called {label!r} in every table: rename a file"
+            )
     return list(found)
 
 
@@ -149,16 +160,40 @@ def _zero_lines(attacks: list[Plugin], request: Request) -> list[Plugin]:
     return [zero for zero in shares if zero not in attacks]
 
 
-def _panel_labels(protocol: Protocol) -> set[str]:
-    """Labels of the attacks whose rows are official under `protocol`."""
+def _labels(kind: Kind, protocol: Protocol) -> set[str]:
+    """Labels of the plugins that `protocol` itself names, controls included."""
     request, unusable = Request(protocol), list[str]()
-    panel = _plugins("attack", (), request, unusable)
-    return {plugin.label for plugin in [*panel, *_zero_lines(panel, request)]}
+    named = _plugins(kind, (), request, unusable)
+    zeros = _zero_lines(named, request) if kind == "attack" else []
+    return {plugin.label for plugin in [*named, *zeros]}
+
+
+def _genuine(protocol: Protocol) -> bool:
+    """Whether no protocol of the bench is called the same and says something else."""
+    return protocol.name not in protocols.names() or protocol == protocols.load(
+        protocol.name
+    )
+
+
+def _check_networks(protocol: Protocol, asked: Iterable[str]) -> None:
+    """See that every network that is asked for, or has a recipe, exists."""
+    for network in asked:
+        if network not in NETWORKS:
+            raise UnknownName.among("network", network, NETWORKS, "bench list")
+    for network in protocol.recipe:
+        if network != "default" and network not in NETWORKS:
+            error = UnknownName.among("network", network, NETWORKS, "bench list")
+            raise BadProtocol(f"protocol {protocol.name!r}, [recipe]: {error}")
 
 
 def _check_names(request: Request, plugins: list[Plugin]) -> None:
     """See that every --set and --sweep speaks of a plugin that is in the plan."""
     names = {plugin.target for plugin in plugins} | {"recipe"}
+    known = {*installed("defense"), *installed("attack"), *names}
+    for name in request.protocol.options:
+        if name not in known:
+            wrong = UnknownName.among("plugin", name, known, "bench list")
+            raise BadProtocol(f"protocol {request.protocol.name!r}, [options]: {wrong}")
     asked = [split(spec)[0] for spec in (*request.defenses, *request.attacks)]
     for flag, values in (("--set", request.settings), ("--sweep", request.sweeps)):
         for name in values:

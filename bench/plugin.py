@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from bench.errors import BadPlugin
 from bench.options import Fraction, NonNegative
 from bench.recipe import Recipe
-from bench.threat import ImageGrant, TeacherGrant, TrainImages
+from bench.threat import (
+    IMAGE_GRANTS,
+    TEACHER_GRANTS,
+    ImageGrant,
+    TeacherGrant,
+    TrainImages,
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ class Run:
     """The name of the teacher's network."""
     recipe: Recipe = field(default_factory=Recipe)
     """How the protocol trains the network at hand from images."""
-    harness: Harness = field(default_factory=Harness, repr=False)
+    _harness: Harness = field(default_factory=Harness, repr=False)
+    """Behind it stand test images: nothing public leads there."""
 
     def network(self, name: str) -> nn.Module:
         """Another freshly initialised network on `device`, such as an adversary.
@@ -73,27 +80,27 @@ class Run:
         Raises:
             UnknownName: no network is called `name`.
         """
-        return self.harness.build(name).to(self.device)
+        return self._harness.build(name).to(self.device)
 
     def progress(self, step: int, of: int, **losses: float) -> None:
         """Tell how far the work is: `step` of `of`, with losses worth watching."""
-        self.harness.progress(step, of, losses)
+        self._harness.progress(step, of, losses)
 
     def checkpoint(self, student: nn.Module) -> None:
         """Let the harness score `student` for the curve; nothing comes back."""
-        self.harness.checkpoint(student)
+        self._harness.checkpoint(student)
 
     def keep(self, images: Tensor) -> None:
         """Keep up to 64 of `images` `(N, C, H, W)` in [0, 1] for the site."""
-        self.harness.keep(images)
+        self._harness.keep(images)
 
     def report(self, **figures: float) -> None:
         """Put health figures into the row; a later value replaces an earlier one."""
-        self.harness.report(figures)
+        self._harness.report(figures)
 
     def flag(self, word: str) -> None:
         """Put a visible warning into the row, such as "collapsed"."""
-        self.harness.flag(word)
+        self._harness.flag(word)
 
 
 @dataclass(frozen=True)
@@ -187,9 +194,10 @@ class Attack(ABC, Generic[TeacherGrant, ImageGrant]):
             for generic in getattr(base, "__orig_bases__", ()):
                 if get_origin(generic) is Attack:
                     teacher, images = get_args(generic)
-                    if isinstance(teacher, type) and isinstance(images, type):
+                    if teacher in TEACHER_GRANTS and images in IMAGE_GRANTS:
                         return teacher, images
+        known = [g.__name__ for g in (*TEACHER_GRANTS, *IMAGE_GRANTS)]
         raise BadPlugin(
-            f"{cls.__name__} names no grants: write class {cls.__name__}"
-            "(Attack[SoftLabels, TrainImages]), or other grants of bench.threat"
+            f"{cls.__name__} does not name its two grants: write class {cls.__name__}"
+            f"(Attack[SoftLabels, TrainImages]); there are {', '.join(known)}"
         )

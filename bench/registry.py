@@ -19,7 +19,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from bench.errors import BadOption, BadPlugin, UnknownName
 
@@ -48,8 +48,18 @@ class Plugin:
     """What `load` finds it by, absolute where it is a file."""
 
     def make(self) -> Any:
-        """A fresh instance; whoever performs the task calls it."""
-        return load(self.kind, self.target)(**dict(self.options))
+        """A fresh instance; whoever performs the task calls it.
+
+        Raises:
+            BadPlugin: it cannot be loaded, or its text is not what the task was
+                planned with.
+        """
+        cls = load(self.kind, self.target)
+        if source_hash(_place(self.kind, self.target)) != self.source:
+            raise BadPlugin(
+                f"{self.label} was edited after this run was planned; run it again"
+            )
+        return cls(**dict(self.options))
 
 
 @dataclass(frozen=True)
@@ -112,19 +122,44 @@ def load(kind: Kind, target: str) -> type[Any]:
     from bench.plugin import Attack, Defense
 
     base = {"attack": Attack, "defense": Defense}[kind]
-    module, _, attribute = _place(kind, target).partition(":")
-    try:
-        home = _run_file(Path(module)) if module.endswith(".py") else _import(module)
-        found = getattr(home, attribute)
-    except Exception as error:
-        text = str(error).partition("\n")[0]
-        raise BadPlugin(
-            f"{kind} {target!r} cannot be loaded: {type(error).__name__}: {text}"
-        ) from error
+    found = _class(kind, target)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise BadPlugin(f"{target!r} is not a subclass of bench.{base.__name__}")
     if "__dataclass_fields__" not in vars(found):
         raise BadPlugin(f"{target!r} lacks @dataclass(frozen=True)")
+    return found
+
+
+def kind_of(name: str) -> Kind:
+    """Whether `name`, or the class at a place, is an attack or a defense.
+
+    Raises:
+        BadPlugin: its file cannot be loaded, or holds no such class.
+        UnknownName: nothing is installed under that name.
+    """
+    if ":" not in name:
+        known = [*installed("defense"), *installed("attack")]
+        if name not in known:
+            raise UnknownName.among("plugin", name, known, "bench list")
+        return "defense" if name in installed("defense") else "attack"
+    from bench.plugin import Defense
+
+    found = _class("defense", name)
+    is_defense = isinstance(found, type) and issubclass(found, Defense)
+    return "defense" if is_defense else "attack"
+
+
+def _class(kind: Kind, target: str) -> object:
+    """Whatever stands at `target`, not yet looked at."""
+    module, _, attribute = _place(kind, target).partition(":")
+    try:
+        home = _run_file(Path(module)) if module.endswith(".py") else _import(module)
+        found: object = getattr(home, attribute)
+    except (Exception, SystemExit) as error:
+        text = str(error).partition("\n")[0]
+        raise BadPlugin(
+            f"{kind} {target!r} cannot be loaded: {type(error).__name__}: {text}"
+        ) from error
     return found
 
 
@@ -142,6 +177,8 @@ def resolve(kind: Kind, spec: str, preset: Mapping[str, Any]) -> Plugin:
         UnknownName: nothing is installed under that name.
     """
     name, asked = split(spec)
+    known = {entry.value: own for own, entry in installed(kind).items()}
+    name = known.get(name, name)  # one plugin has one name, however it was asked for
     cls = load(kind, name)
     usual = options_of(cls, name, preset)
     decided = options_of(cls, name, {**preset, **asked})
@@ -168,17 +205,20 @@ def options_of(
     Raises:
         BadOption: an option does not exist, its value does not fit, or it has none.
     """
-    hints = get_type_hints(cls, include_extras=True)
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+        plain = cls()
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise BadPlugin(
+            f"{name} cannot be made with its defaults: {type(error).__name__}: {text}"
+        ) from error
     known = {f.name: f for f in fields(cls)}
     for option in given:
         if option not in known:
             options = ", ".join(known) or "none"
-            error = UnknownName.among("option", option, known, f"{name} has: {options}")
-            raise BadOption(f"{name}: {error}")
-    try:
-        plain = cls()
-    except TypeError as error:
-        raise BadPlugin(f"{name}: every option needs a default ({error})") from error
+            near = UnknownName.among("option", option, known, f"{name} has: {options}")
+            raise BadOption(f"{name}: {near}")
     decided: dict[str, Value] = {}
     for option in known:
         value = given.get(option, getattr(plain, option))
@@ -189,6 +229,12 @@ def options_of(
         except ValidationError as error:
             what = error.errors()[-1]["msg"]
             raise BadOption(f"{name}: {option}={value!s}: {what}") from error
+        except PydanticUserError as error:
+            raise BadPlugin(f"{name}: {option} has a type of its own") from error
+        if not isinstance(decided[option], str | int | float | bool | None):
+            raise BadPlugin(
+                f"{name}: {option} must hold text, a number, a truth value or None"
+            )
     return decided
 
 

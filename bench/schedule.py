@@ -199,6 +199,9 @@ def _settle(agenda: Agenda, outcome: Callable[[Task], Row | None], final: bool) 
         else:
             agenda.ended(task, row)
     agenda.put_back(lost)
+    while final and (idle := agenda.next()) is not None:
+        reason = f"not begun, for Ray failed {ATTEMPTS} times"
+        agenda.ended(idle, agenda.record(idle, "failed", reason))
 
 
 def _start(address: str | None, share: Mapping[str, float]) -> None:
@@ -229,7 +232,7 @@ def _start(address: str | None, share: Mapping[str, float]) -> None:
             ray.shutdown()
             raise Unfit(
                 f"one task asks for {amount:g} {name} and Ray has "
-                f"{have.get(name.upper(), 0):g}"
+                f"{have.get(name.upper(), 0):g}; see --cpus and --gpu-share"
             )
 
 

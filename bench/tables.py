@@ -27,6 +27,7 @@ from bench.cells import (
     Scene,
     belongs,
     cells_of,
+    of_one_text,
     paired,
     scene_of,
     strongest,
@@ -75,6 +76,8 @@ class Board:
     """All defenses in one scene, best first, with the lines they are read against."""
 
     scene: Scene
+    official: bool
+    """Every row keeps to the protocol; else nothing is ranked."""
     zero: Estimate | None
     zero_is: str
     """Where Z comes from."""
@@ -148,11 +151,18 @@ def _board(
     seeds = sorted({steal.seed for steal in steals})
     attacks = sorted({cell.attack for cell in grid})
     zero = zero_line(zeros, seeds, scene)
-    mine = [row for row in releases if belongs(row, scene)]
+    here = [row for row in releases if belongs(row, scene)]
+    names = {row.defense for row in here}
+    mine = [r for n in names for r in of_one_text(x for x in here if x.defense == n)]
 
     plain = {cell.attack: cell for cell in grid if cell.defense == UNDEFENDED}
     top = strongest([*plain.values(), *zeros])
+    # An entry also rests on the controls: whatever they lack, it lacks.
     lacking = sum(len(seeds) - len(cell.by_seed) for cell in zeros)
+    undefended = lacking + sum(
+        len(seeds) - len(plain[attack].by_seed if attack in plain else ())
+        for attack in attacks
+    )
     entries = []
     for defense in sorted({cell.defense for cell in grid}):
         cells = [cell for cell in grid if cell.defense == defense]
@@ -165,22 +175,30 @@ def _board(
                 utility_cost=_utility_cost(mine, defense, teachers),
                 strongest=best.attack if best else "",
                 student_accuracy=best.accuracy if best else None,
-                immunity=_immunity(top, best, zero.by_seed)
-                if defense != UNDEFENDED
-                else None,
+                immunity=None
+                if defense == UNDEFENDED or undefended
+                else _immunity(top, best, zero.by_seed),
                 naive_damage=_naive(plain, cells, VANILLA.get(scene.track, "")),
                 cells=cells,
-                coverage=(done, len(attacks) * len(seeds) + lacking),
+                coverage=(
+                    done,
+                    len(attacks) * len(seeds)
+                    + (lacking if defense == UNDEFENDED else undefended),
+                ),
                 flags=_flags(cells, mine, defense),
             )
         )
+    official = all(steal.official for steal in steals)
     return Board(
         scene=scene,
+        official=official,
         zero=zero.estimate,
         zero_is=zero.source,
         ceiling=top.accuracy if top else None,
         ceiling_is=top.attack if top else "",
-        entries=_ranked(entries, {e.defense: _best_by_seed(e, zeros) for e in entries}),
+        entries=_ranked(
+            entries, {e.defense: _best_by_seed(e, zeros) for e in entries}, official
+        ),
     )
 
 
@@ -245,11 +263,12 @@ def _best_by_seed(entry: Entry, zeros: Sequence[Cell]) -> Mapping[int, float]:
 
 
 def _ranked(
-    entries: Sequence[Entry], best: Mapping[str, Mapping[int, float]]
+    entries: Sequence[Entry], best: Mapping[str, Mapping[int, float]], official: bool
 ) -> list[Entry]:
     """Lowest W first; each group is anchored at its first entry.
 
-    The undefended teacher and incomplete entries stand in their place without a rank.
+    The undefended teacher, incomplete entries, and all entries of an unofficial board
+    stand in their place without a rank.
     An entry joins the group above when its paired difference to the group's first is
     not resolved; two seeds are the least that resolve anything.
     """
@@ -261,7 +280,7 @@ def _ranked(
     group, anchor, ranked = 0, None, 0
     for entry in sorted(entries, key=weakness):
         rank, needed = None, None
-        if entry.defense != UNDEFENDED and entry.complete:
+        if official and entry.defense != UNDEFENDED and entry.complete:
             ranked += 1
             gaps = paired(best[entry.defense], best[anchor]) if anchor else []
             if anchor is None or (len(gaps) > 1 and mean(gaps).resolved):

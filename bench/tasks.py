@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench import REVISION
 from bench.recipe import Recipe
@@ -45,6 +45,9 @@ class TrainTeacher:
     official: bool = field(default=True, compare=False)
     """Nothing departs from the protocol."""
 
+    is_built_on: ClassVar[bool] = True
+    """Other tasks need what it leaves."""
+
     @property
     def parent(self) -> Task | None:
         """A teacher builds on nothing."""
@@ -68,6 +71,9 @@ class Protect:
     teacher: TrainTeacher
     defense: Plugin
     official: bool = field(default=True, compare=False)
+
+    is_built_on: ClassVar[bool] = True
+    """Other tasks need what it leaves."""
 
     @property
     def parent(self) -> Task | None:
@@ -94,6 +100,9 @@ class Steal:
     student: str
     recipe: Recipe
     official: bool = field(default=True, compare=False)
+
+    is_built_on: ClassVar[bool] = False
+    """No other task needs what it leaves."""
 
     @property
     def parent(self) -> Task | None:

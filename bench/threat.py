@@ -212,7 +212,8 @@ class TrainImages(_Dealer):
     def __init__(self, images: Images, augment: Augmentation = PLAIN) -> None:
         """Deal `images` with their labels, changed by `augment`."""
         super().__init__(images, augment)
-        self.labels: Final = images.labels
+        # A copy: on the CPU the images are those that later tasks are dealt as well.
+        self.labels: Final = images.labels.clone()
         """Classes of `pixels`, `(N,)`."""
 
 
@@ -231,6 +232,9 @@ class SurrogateImages(_Dealer):
 class NoImages:
     """Nothing; the attacker must make its own images."""
 
+
+TEACHER_GRANTS = (Weights, SoftLabels, HardLabels)
+IMAGE_GRANTS = (TrainImages, SurrogateImages, NoImages)
 
 TeacherGrant = TypeVar("TeacherGrant", Weights, SoftLabels, HardLabels)
 ImageGrant = TypeVar("ImageGrant", TrainImages, SurrogateImages, NoImages)

@@ -56,6 +56,7 @@ def train(
     loss: Loss,
     run: Run,
     recipe: Recipe | None = None,
+    curve: bool = True,
 ) -> None:
     """Minimise `loss` over `images`, changing `network` in place; it ends in eval mode.
 
@@ -68,6 +69,7 @@ def train(
         loss: Computes its own forward pass through `network`.
         run: Its generator draws order and augmentation.
         recipe: In place of `run.recipe`.
+        curve: Whether it is the network that the task is about.
 
     Raises:
         Diverged: the mean loss of an epoch is not finite.
@@ -91,5 +93,6 @@ def train(
         check_finite(mean, f"the loss of epoch {epoch + 1}")
         run.progress(epoch + 1, recipe.epochs, loss=mean)
         network.eval()
-        run.checkpoint(network)
+        if curve:
+            run.checkpoint(network)
     network.eval()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from bench.plugin import Attack, Defense, Harness, Released, Run
 from bench.recipe import Recipe
 from bench.samples import png
 from bench.score import Referee
-from bench.seeds import derive
+from bench.seeds import derive, seeded
 from bench.store import Store
 from bench.tasks import Protect, Steal, Task, TrainTeacher, key
 from bench.training import train
@@ -44,6 +45,8 @@ class Desk(Harness):
     figures: dict[str, float] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     samples: bytes | None = None
+    subject: nn.Module | None = None
+    """The only network whose curve is drawn; None while it is not known."""
 
     def build(self, name: str) -> nn.Module:
         """Build the network called `name`, on the device."""
@@ -59,7 +62,9 @@ class Desk(Harness):
         self.notice(step, of, losses)
 
     def checkpoint(self, student: nn.Module) -> None:
-        """Add a point to the curve."""
+        """Add a point to the curve, if it is the network that this task is about."""
+        if self.subject is not None and student is not self.subject:
+            return
         self.curve.append(self.referee.point(student))
 
     def keep(self, images: Tensor) -> None:
@@ -72,8 +77,8 @@ class Desk(Harness):
 
     def flag(self, word: str) -> None:
         """Note the word once."""
-        if word not in self.flags:
-            self.flags.append(word)
+        if str(word) not in self.flags:
+            self.flags.append(str(word))
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,7 @@ class Worker:
             )
         for part in released.parts().values():
             part.eval()
+        self._check_skeleton(task, defense, released, run)
         before = self._teacher(task.teacher)
         return released.parts(), self.desk.referee.released(released, before)
 
@@ -123,7 +129,10 @@ class Worker:
         run = self._run(task, task.recipe)
         student = run.network(task.student)
         attack: Attack[Any, Any] = task.attack.make()
-        released = self._released(task.target)
+        self.desk.subject = student
+        # The skeleton draws weights too: the attack's own draws must not depend on it.
+        with seeded(0, self.device):
+            released = self._released(task.target)
         ledger = threat.Ledger(attack.queries)
         images = self._image_grant(task, attack)
         attack.steal(
@@ -133,11 +142,34 @@ class Worker:
         white_box = attack.grants()[0] is threat.Weights
         measured: dict[str, Any] = {
             "queries": None if white_box else ledger.queries,
-            "best_accuracy": max(self.desk.curve, default=None),
+            "best_accuracy": max(filter(isfinite, self.desk.curve), default=None),
             "samples": self.desk.samples,
             **self.desk.referee.student(student, released),
         }
         return {"network": student}, measured
+
+    def _check_skeleton(
+        self, task: Protect, defense: Defense, released: Released, run: Run
+    ) -> None:
+        """See that attackers will meet what was released, and not something else."""
+        shell = defense.skeleton(run)
+        if shell.parts().keys() != released.parts().keys():
+            raise BadPlugin(
+                f"{task.defense.label} releases {', '.join(released.parts())} and its "
+                f"skeleton builds {', '.join(shell.parts())}"
+            )
+        _load(shell.parts(), state_of(released.parts()))
+        for part in shell.parts().values():
+            part.to(self.device).eval()
+        few = self._images().pixels[:64]
+        with torch.no_grad():
+            same = torch.allclose(
+                shell.reply(few), released.reply(few), atol=1e-4, equal_nan=True
+            )
+        if not same:
+            raise BadPlugin(
+                f"loaded into its skeleton, {task.defense.label} replies otherwise"
+            )
 
     def _run(self, task: Task, recipe: Recipe) -> Run:
         teacher = task.root
@@ -149,7 +181,7 @@ class Worker:
             generator=self.generator,
             teacher=teacher.network,
             recipe=recipe,
-            harness=self.desk,
+            _harness=self.desk,
         )
 
     def _images(self) -> threat.TrainImages:

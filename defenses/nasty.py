@@ -90,5 +90,5 @@ class NastyTeacher(Defense):
         def loss(batch: Batch) -> Tensor:
             return F.cross_entropy(rival(batch.pixels), batch.labels)
 
-        train(rival, images, loss, run)
+        train(rival, images, loss, run, curve=False)
         return rival

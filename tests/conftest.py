@@ -87,7 +87,7 @@ def make_run() -> Iterator[Callable[..., Run]]:
         ) -> Run:
             generator = stack.enter_context(seeded(seed, CPU))
             return Run(
-                shape, classes, seed, CPU, generator, "mlp", recipe, harness=Notes()
+                shape, classes, seed, CPU, generator, "mlp", recipe, _harness=Notes()
             )
 
         yield make

@@ -356,3 +356,105 @@ def test_site_names_the_page_to_open(here, capsys):
     page = here / "site" / "build" / "index.html"
     assert str(page) in capsys.readouterr().out.replace("\n", "")
     assert page.exists()
+
+
+def test_a_later_try_that_fails_does_not_undo_a_good_row(here, capsys):
+    main([*RUN])
+    before = {row.key: row for row in published(here / "results")}
+
+    code = main([*RUN, "--force", "--timeout", "0.01s"])
+
+    assert code == 1
+    assert {row.key: row for row in published(here / "results")} == before
+    assert all(row.status == "ok" for row in Store(here / "results" / "store").rows())
+
+
+def test_other_words_for_the_protocol_s_own_values_are_official(here, capsys):
+    main([*RUN, "--set", "recipe.epochs=1", "--defense", "defenses.nasty:NastyTeacher"])
+    capsys.readouterr()
+
+    main([*RUN])
+
+    assert "6 cached" in capsys.readouterr().out
+    rows = [r for r in published(here / "results") if isinstance(r, ProtectRow)]
+    assert {(r.defense, r.official) for r in rows} == {("none", True), ("nasty", True)}
+
+
+def test_a_protocol_that_borrows_a_name_is_not_official(here):
+    (here / "mine.toml").write_text(PROTOCOL.replace('"tiny"', '"digits"'))
+
+    main(["run", "--protocol", "mine.toml", "--engine", "local", "--attack", "kd"])
+
+    assert not any(row.official for row in published(here / "results"))
+
+
+def test_a_run_that_departs_says_so_and_ranks_nothing(capsys):
+    main([*RUN, "--set", "kd.tau=2"])
+
+    out = capsys.readouterr().out
+    assert "departs from the protocol: not ranked" in out
+    assert "not ranked   nasty" in out
+
+
+def test_a_defense_that_forgets_its_skeleton_is_failed_and_not_attacked(here, capsys):
+    body = (
+        "import torch\n"
+        "        class Ask(torch.nn.Module):\n"
+        "            def forward(self, images, log_probs):\n"
+        "                return log_probs.roll(1, 1)\n"
+        "        return Released(teacher, Ask())"
+    )
+
+    code = main([*RUN, "--defense", fog(here, body)])
+
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "releases network, answer and its skeleton builds network" in out
+
+
+@pytest.mark.parametrize("place", ["file", "import"])
+def test_a_plugin_that_leaves_python_takes_nothing_along(here, capsys, place):
+    spec = fog(here, "raise SystemExit(0)" if place == "file" else "pass")
+    if place == "import":
+        (here / "fog.py").write_text("raise SystemExit(0)")
+
+    code = main([*RUN, "--defense", spec, "--defense", "nasty"])
+
+    assert code == 1
+    rows = published(here / "results")
+    assert {r.status for r in rows if isinstance(r, StealRow) and r.defense == "nasty"}
+
+
+def test_a_plugin_edited_between_plan_and_work_is_not_filed_under_its_old_text(here):
+    from bench import protocol, registry
+    from bench.errors import BadPlugin
+
+    fog(here, "return Released(teacher)")
+    planned = registry.resolve("defense", "fog.py:Fog", {})
+    fog(here, "return None")
+
+    with pytest.raises(BadPlugin, match="edited after this run was planned"):
+        planned.make()
+    assert protocol.load("tiny.toml").name == "tiny"
+
+
+def test_two_plugins_may_not_share_a_label(here, capsys):
+    for name in ("a", "b"):
+        (here / name).mkdir()
+        text = PLUGIN.format(body="return Released(teacher)") + f"# {name}\n"
+        (here / name / "fog.py").write_text(text)
+
+    code = main([*RUN, "--defense", "a/fog.py:Fog", "--defense", "b/fog.py:Fog"])
+
+    assert code == 2
+    assert "two defenses would be called 'fog:Fog'" in one_line(capsys)
+
+
+def test_a_results_folder_that_takes_no_files_is_met_before_the_work(here, capsys):
+    (here / "file").touch()
+
+    code = main([*RUN, "--results", "file/results"])
+
+    assert code == 3
+    assert "cannot write to the results folder" in one_line(capsys)
+    assert not list(here.glob("results/store/*/row.parquet"))

@@ -395,7 +395,11 @@ class FalseControl(Attack[HardLabels, TrainImages]):
         (Vandal, "leaves_the_weights_alone", "of the teacher was changed"),
         (Reviving, "leaves_the_weights_alone", "running_mean of the teacher"),
         (Fickle, "steals_alike_twice", "two runs with one seed taught others"),
-        (Grantless, "names_its_grants", "Grantless names no grants: write class"),
+        (
+            Grantless,
+            "names_its_grants",
+            "Grantless does not name its two grants: write class",
+        ),
         (Insisting, "has_defaults", "needs defaults: .*rate"),
         (Mute, "documents_itself", "Mute has no docstring"),
         (Layered, "has_plain_options", "option rates is a list"),
@@ -485,7 +489,7 @@ def test_a_task_that_stops_by_itself_says_how_it_ended() -> None:
     ("spec", "kind", "name"),
     [
         ("nasty", "defense", "NastyTeacher"),
-        ("kd[tau=2]", "attack", "VanillaKD"),
+        ("kd", "attack", "VanillaKD"),
         ("defenses.none:NoDefense", "defense", "NoDefense"),
         ("attacks.dafl:DAFL", "attack", "DAFL"),
     ],

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.data import Augmentation, Images
-from bench.errors import Denied
-from bench.plugin import Released
+from bench.errors import BadPlugin, Denied
+from bench.plugin import Attack, Released
+from bench.recipe import Recipe
 from bench.threat import (
     HardLabels,
     Ledger,
@@ -259,3 +261,39 @@ def test_mypy_rejects_each_cheat_and_nothing_else(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     assert [int(line) for line in found] == cheats
     assert len(cheats) == 6
+
+
+def test_nothing_public_of_a_run_leads_to_the_harness(make_run) -> None:
+    run = make_run()
+
+    seen = {name: getattr(run, name) for name in dir(run) if not name.startswith("_")}
+
+    plain = (str, int, tuple, torch.device, torch.Generator, Recipe)
+    assert all(isinstance(v, plain) or callable(v) for v in seen.values())
+    assert set(seen) == {
+        *("shape", "classes", "seed", "device", "generator", "teacher", "recipe"),
+        *("network", "progress", "checkpoint", "keep", "report", "flag"),
+    }
+
+
+def test_only_the_grants_of_the_bench_are_grants() -> None:
+    class Door:
+        pass
+
+    @dataclass(frozen=True)
+    class Burglar(Attack[Door, NoImages]):  # type: ignore[type-var]
+        """Names a grant of its own."""
+
+        def steal(self, student, teacher, images, run) -> None:
+            raise AssertionError("it must never be let in")
+
+    with pytest.raises(BadPlugin, match="does not name its two grants"):
+        Burglar.grants()
+
+
+def test_what_is_dealt_is_a_copy_of_the_labels() -> None:
+    raw = Images(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.arange(4))
+
+    TrainImages(raw).labels.zero_()
+
+    assert raw.labels.tolist() == [0, 1, 2, 3]

@@ -12,6 +12,7 @@ import pytest
 
 from bench.errors import Unfit
 from bench.pages import build
+from bench.pages.words import slug
 from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 
 COMMON = {
@@ -226,7 +227,10 @@ def test_labels_with_options_make_addresses_that_are_file_names(tmp_path):
 
     build([row], tmp_path)
 
-    assert (tmp_path / "attack" / "kd-tau-8-alpha-0.5.html").exists()
+    assert (tmp_path / "attack" / f"{slug(row.attack)}.html").exists()
+    assert slug(row.attack).startswith("kd-tau-8-alpha-0.5-")
+    assert slug("a[x=-1]") != slug("a[x=1]")
+    assert slug("nasty") == "nasty"
 
 
 def test_an_empty_results_folder_still_makes_a_page(tmp_path):
@@ -238,6 +242,23 @@ def test_a_second_build_leaves_nothing_of_the_first(site):
     build(table(seeds=1), site)
 
     assert not (site / "run" / "snastykd2.html").exists()
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "mine.css").touch()
+
+    with pytest.raises(Unfit, match="holds files that are not of this site"):
+        build(table(), tmp_path)
+    assert (tmp_path / "assets" / "mine.css").exists()
+
+
+def test_a_defense_without_a_released_teacher_has_a_page_all_the_same(tmp_path):
+    rows = [row for row in table() if not isinstance(row, ProtectRow)]
+
+    build(rows, tmp_path / "site")
+
+    assert (tmp_path / "site" / "defense" / "nasty.html").exists()
 
 
 def test_a_place_that_takes_no_files_is_one_line(tmp_path):

@@ -415,7 +415,7 @@ def test_an_unknown_option_in_a_setting_is_met_with_the_nearest() -> None:
     [
         ({"defenses": ("nsaty",)}, "unknown defense 'nsaty': did you mean 'nasty'"),
         ({"attacks": ("dalf",)}, "unknown attack 'dalf': did you mean 'dafl'"),
-        ({"students": ("cnn",)}, "unknown network 'cnn': did you mean 'cnn2'"),
+        ({"students": ("cn2",)}, "unknown network 'cn2': did you mean 'cnn2'"),
         ({"teacher": "resnet"}, "unknown network 'resnet': did you mean 'resnet8'"),
         ({"dataset": "digit"}, "unknown data set 'digit': did you mean 'digits'"),
     ],
@@ -464,7 +464,7 @@ def test_an_attack_without_grants_is_noted_and_the_rest_of_the_plan_stands(
 
     assert found.tasks == planned(attacks=("kd",)).tasks
     assert len(found.broken) == 1
-    assert "names no grants" in found.broken[0]
+    assert "does not name its two grants" in found.broken[0]
 
 
 def test_a_white_box_with_images_may_not_train_the_teachers_own_architecture(

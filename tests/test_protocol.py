@@ -76,7 +76,7 @@ def test_all_names_in_a_bundled_protocol_exist(name: str) -> None:
     assert defenses <= set(installed("defense"))
     assert attacks <= set(installed("attack"))
     assert set(found.recipe) <= {"default", *NETWORKS}
-    assert set(found.options) <= defenses | attacks
+    assert set(found.options) <= {*installed("defense"), *installed("attack")}
 
 
 @pytest.mark.parametrize("name", protocol.names())

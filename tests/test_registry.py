@@ -420,7 +420,7 @@ def test_a_file_that_is_as_it_was_is_not_run_again(tmp_path: Path) -> None:
                 height: float
                 def protect(self, teacher, images, run): ...
             """,
-            "every option needs a default",
+            "cannot be made with its defaults",
         ),
     ],
 )

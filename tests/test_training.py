@@ -53,7 +53,7 @@ def run(recipe: Recipe, harness: Harness | None = None, seed: int = 0) -> Run:
         device=torch.device("cpu"),
         generator=torch.Generator().manual_seed(seed),
         recipe=recipe,
-        harness=harness or Harness(),
+        _harness=harness or Harness(),
     )
 
 

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from bench.errors import BenchError
+from bench.errors import BenchError, Unfit
 
 # typer carries a click of its own in newer versions: take the classes from there.
 ClickError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -46,9 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         usage = getattr(error, "format_message", None)
-        text = usage() if usage else str(error)
-        print(f"bench: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201
+        text = " ".join((usage() if usage else str(error)).split())
+        if text:  # `bench` alone shows its help, and that is all
+            print(f"bench: {text}", file=sys.stderr)  # noqa: T201
         return int(getattr(error, "exit_code", 2))
+    except OSError as error:
+        if debug:
+            raise
+        print(f"bench: {error}", file=sys.stderr)  # noqa: T201
+        return Unfit.exit_code
     except (KeyboardInterrupt, typer.Abort):
         print("bench: interrupted", file=sys.stderr)  # noqa: T201
         return 130

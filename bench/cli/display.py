@@ -134,10 +134,11 @@ def leaderboard(boards: Sequence[Board]) -> Iterator[Table]:
 
 def _table(board: Board) -> Table:
     scene = board.scene
+    departs = " [dim](departs from the protocol: not ranked)[/]"
     share = f", {100 * scene.fraction:g} % of the images" if scene.fraction < 1 else ""
     table = Table(
         title=f"[bold]{scene.track}[/]{share}: {scene.dataset}, {scene.teacher} to "
-        f"{scene.student}",
+        f"{scene.student}{'' if board.official else departs}",
         caption=f"in percent, with 95 % intervals over n seeds; "
         f"zero line Z = {percent(board.zero)} ({escape(board.zero_is or 'missing')}), "
         f"ceiling U = {percent(board.ceiling)} ({escape(board.ceiling_is) or 'none'})",
@@ -210,7 +211,8 @@ def rank(entry: Entry) -> str:
     if entry.defense == "none":
         return "control"
     done, of = entry.coverage
-    return str(entry.group) if entry.group else f"{done}/{of} done"
+    unranked = "not ranked" if entry.complete else f"{done}/{of} done"
+    return str(entry.group) if entry.group else unranked
 
 
 def immunity(entry: Entry) -> str:

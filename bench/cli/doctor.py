@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bench import __version__, registry
-from bench.errors import BenchError, Unfit
+from bench.errors import BadPlugin, BenchError, Unfit
 
 
 def register(app: typer.Typer) -> None:
@@ -86,8 +86,14 @@ def _device() -> str:
 
 def _plugins() -> str:
     cards = [*registry.cards("defense"), *registry.cards("attack")]
+    wrong = []
     for card in cards:
-        registry.load(card.kind, card.name)
+        try:
+            registry.load(card.kind, card.name)
+        except BenchError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise BadPlugin("; ".join(wrong))
     return f"{len(cards)} load"
 
 
@@ -95,6 +101,8 @@ def _store(store: Path) -> str:
     from bench.store import Store
 
     keep = Store(store.expanduser().resolve())
+    if not keep.root.exists():
+        return f"{keep.root}, not made yet"
     keep.open()
     count = sum(1 for _ in keep.rows())
     free = shutil.disk_usage(keep.root).free // 2**30

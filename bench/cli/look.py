@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,8 @@ from rich.table import Table
 
 from bench import names, protocol, registry
 from bench.cli.machines import dump
-from bench.errors import BadPlugin, UnknownName
+from bench.cli.outcome import say
+from bench.errors import UnknownName
 
 
 def register(app: typer.Typer) -> None:
@@ -81,6 +82,7 @@ def show(
     ] = False,
 ) -> None:
     """The leaderboard, or all that is known of one name."""
+    results = results.expanduser()
     if not what:
         _show_boards(results, as_json, as_markdown)
         return
@@ -106,21 +108,17 @@ def show(
 
 
 def _plugin(spec: str) -> dict[str, Any] | None:
-    name = registry.split(spec)[0]
-    kinds: tuple[registry.Kind, ...] = ("defense", "attack")
-    for kind in kinds:
-        if name in registry.installed(kind) or ":" in name:
-            try:
-                cls = registry.load(kind, name)
-            except BadPlugin:
-                if kind == "attack" or ":" not in name:
-                    raise
-                continue
-            return _card(kind, name, cls)
-    return None
+    name, asked = registry.split(spec)
+    known = {*registry.installed("defense"), *registry.installed("attack")}
+    if name not in known and ":" not in name:
+        return None
+    kind = registry.kind_of(name)
+    return _card(kind, name, registry.load(kind, name), asked)
 
 
-def _card(kind: str, name: str, cls: type[Any]) -> dict[str, Any]:
+def _card(
+    kind: str, name: str, cls: type[Any], asked: dict[str, str]
+) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": name, "kind": kind, "class": cls.__name__}
     if kind == "attack":
         teacher, images = cls.grants()
@@ -128,9 +126,8 @@ def _card(kind: str, name: str, cls: type[Any]) -> dict[str, Any]:
     facts["what"] = "\n".join(x.strip() for x in (cls.__doc__ or "").splitlines())
     if cls.paper:
         facts["paper"] = f"{cls.paper.title} ({cls.paper.year}), {cls.paper.url}"
-    plain = cls()
-    for option in fields(cls):
-        facts[f"option {option.name}"] = repr(getattr(plain, option.name))
+    for option, value in registry.options_of(cls, name, asked).items():
+        facts[f"option {option}"] = repr(value)
     return facts
 
 
@@ -166,6 +163,6 @@ def _show_boards(results: Path, as_json: bool, as_markdown: bool) -> None:
         return
     out = wide(Console())
     if not boards:
-        out.print(f"no official rows in {results}; make some with: bench run")
+        say(out, f"no official rows in {results}; make some with: bench run")
     for table in leaderboard(boards):
         out.print(table)

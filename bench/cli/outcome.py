@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from bench.cli.machines import dump
 
@@ -41,12 +40,13 @@ def show_plan(
     for line in lines:
         state = "cached" if line["cached"] else "to do "
         odd = "" if line["official"] else "  (departs from the protocol)"
-        out.print(
-            f"{line['key']}  {state}  {escape(str(line['task']))}{odd}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    out.print(f"{_count(made, len(done))}; nothing was run")
+        say(out, f"{line['key']}  {state}  {line['task']}{odd}")
+    say(out, f"{_count(made, len(done))}; nothing was run")
+
+
+def say(console: Console, text: str) -> None:
+    """Print one line as it is: brackets in it are no markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _count(made: Plan, cached: int) -> str:
@@ -65,16 +65,16 @@ def conclude(
     store: Store,
     as_json: bool,
 ) -> int:
-    """Publish, print what a person wants to know, and give the exit code."""
+    """Print what a person wants to know, publish, and give the exit code."""
     from bench.store import publish
     from bench.tables import boards
 
     everything = {**done, **rows}
     ordered = [everything[task] for task in made.tasks if task in everything]
-    publish(ordered, results, replace=force)
     found = boards(ordered)
     failed = [(task, row) for task, row in rows.items() if row.status in FAILED]
     if as_json:
+        publish(ordered, results, again=force)
         dump(_as_json(ordered, found))
         return 1 if failed or made.broken else 0
 
@@ -84,22 +84,21 @@ def conclude(
     for table in leaderboard(found):
         out.print(table)
     seconds = sum(row.seconds for row in rows.values())
-    out.print(
+    say(
+        out,
         f"{_count(made, len(done))}, {len(rows)} done now in {seconds:.0f} s of work, "
         f"{len(failed) + len(made.broken)} failed",
-        highlight=False,
-        soft_wrap=True,
     )
     from bench.tasks import key
 
     for task, row in failed:
         log = store.folder(key(task)) / "log.txt"
         where = f" ({log})" if log.exists() else ""
-        text = f"  {row.status}: {task.label}: {row.reason}{where}"
-        out.print(escape(text), highlight=False, soft_wrap=True)
+        say(out, f"  {row.status}: {task.label}: {row.reason}{where}")
     for text in made.broken:
-        out.print(escape(f"  broken: {text}"), highlight=False, soft_wrap=True)
-    out.print(f"rows in {results}; make the pages with: bench site", highlight=False)
+        say(out, f"  broken: {text}")
+    publish(ordered, results, again=force)
+    say(out, f"rows in {results}; make the pages with: bench site")
     return 1 if failed or made.broken else 0
 
 

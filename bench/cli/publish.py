@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench.cli.outcome import say
+from bench.errors import BadResults
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
@@ -30,11 +33,12 @@ def publish(
     from bench.store import Store
     from bench.store import publish as merge
 
+    results = results.expanduser()
     rows = list(Store(store.expanduser().resolve()).rows())
-    everything = merge(rows, results, replace=force)
-    Console().print(
+    everything = merge(rows, results, again=force)
+    say(
+        Console(),
         f"{len(rows)} rows in {store}, {len(everything)} published in {results}",
-        highlight=False,
     )
 
 
@@ -48,6 +52,8 @@ def site(
     from bench.pages import build
     from bench.store import published
 
+    results, out = results.expanduser(), out.expanduser()
+    if not results.exists():
+        raise BadResults(f"there is no folder {results}; make one with: bench run")
     count = build(published(results), out)
-    first = (out / "index.html").resolve()
-    Console().print(f"{count} pages; open {first}", highlight=False, soft_wrap=True)
+    say(Console(), f"{count} pages; open {(out / 'index.html').resolve()}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from bench import protocol as protocols
-from bench.cli.outcome import conclude, show_plan
+from bench.cli.outcome import conclude, say, show_plan
 from bench.errors import BadOption, Unfit
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def run(
     chosen = protocols.load(protocol)
 
     from bench.plan import Request, plan
-    from bench.store import Store, published
+    from bench.store import Store, probe, published
 
     made = plan(
         Request(
@@ -127,16 +128,17 @@ def run(
             **request_of,
         )
     )
-    keep = Store(store.expanduser().resolve())
+    keep, results = Store(store.expanduser().resolve()), results.expanduser()
     published(results)  # an unreadable table is better found now than after the work
     done = {} if force else _done(made, keep)
     err = Console(stderr=True)
     for note in (*made.notes, *made.broken):
-        err.print(f"bench: {escape(note)}", highlight=False, soft_wrap=True)
+        say(err, f"bench: {note}")
     if dry_run:
         show_plan(made, done, keep, as_json)
         return 0
     keep.open()
+    probe(results, "results folder", "--results")
     session = _session(keep, cpus, gpu_share, limit, address)
     rows = _perform(made, done, session, engine, gpu_share, address, as_json)
     return conclude(made, done, rows, results, force, keep, as_json)
@@ -156,6 +158,10 @@ def _choices(
         if plugin == "recipe":
             raise BadOption("--sweep varies options of plugins; use --set for recipes")
         points = tuple(v.strip() for v in value.split(",") if v.strip())
+        if not points:
+            raise BadOption(
+                f"--sweep {text!r} names no value: write {plugin}.{option}="
+            )
         lists.setdefault(plugin, {})[option] = points
     return {"settings": values, "sweeps": lists}
 
@@ -174,16 +180,24 @@ def _seconds(text: str | None) -> float | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
     if found is None or float(found[1]) == 0:
         raise BadOption(f"cannot read --timeout {text!r}: write 90s, 30m or 2h")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+    return min(seconds, threading.TIMEOUT_MAX)
 
 
 def _done(made: Plan, store: Store) -> dict[Task, Row]:
     """The tasks that an earlier run has ended well, with their rows."""
-    from bench.perform import kind_of
+    from bench.perform import kind_of, stamped
     from bench.tasks import key
 
-    found = {task: store.row(kind_of(task), key(task)) for task in made.tasks}
-    return {task: row for task, row in found.items() if row and row.status == "ok"}
+    found: dict[Task, Row] = {}
+    for task in made.tasks:
+        row = store.row(kind_of(task), key(task))
+        if row is None or row.status != "ok":
+            continue
+        if task.is_built_on and not store.has_tensors(key(task)):
+            continue
+        found[task] = stamped(row, task)
+    return found
 
 
 def _session(
@@ -260,11 +274,10 @@ def _perform(
                 _on_ray(agenda, session, gpu_share, address)
         except KeyboardInterrupt:
             display.__exit__(None, None, None)
-            console.print(
+            say(
+                console,
                 f"bench: interrupted; {len(done) + len(rows)} of {len(made.tasks)} "
                 f"tasks are kept; to go on: {session.command}",
-                highlight=False,
-                soft_wrap=True,
             )
             raise SystemExit(130) from None
     return rows
@@ -286,12 +299,10 @@ def _on_ray(
     if session.device == "cuda":
         share["gpu"] = gpu_share
 
-    # A row of an earlier run may stand there, of a task that is done again.
-    before = {t: _stamp(session.store, key(t)) for t in agenda.waiting}
+    begun = time.time()  # an earlier run may have left rows of these tasks
 
     def outcome(task: Task) -> Row | None:
-        fresh = _stamp(session.store, key(task)) != before[task]
-        return session.store.row(kind_of(task), key(task)) if fresh else None
+        return session.store.last(kind_of(task), key(task), since=begun)
 
     schedule.run(
         agenda,
@@ -301,8 +312,3 @@ def _on_ray(
         share,
         address,
     )
-
-
-def _stamp(store: Store, key: str) -> int:
-    path = store.folder(key) / "row.parquet"
-    return path.stat().st_mtime_ns if path.exists() else 0

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -21,28 +22,42 @@ from bench.rows import ProtectRow, Row, StealRow
 from bench.tables import Board, Entry, current, official_boards
 from bench.tracks import TRACKS
 
+MARK = ".distill-bench-site"
+"""An empty file in every folder that holds a site, so that no other is replaced."""
+
 
 def build(rows: Iterable[Row], out: Path) -> int:
     """Write the whole site into the folder `out`; returns how many pages it has.
 
+    It is made aside and takes the place of an older one at once.
+
     Raises:
-        Unfit: the folder takes no files.
+        Unfit: the folder takes no files, or holds other people's.
     """
     site = _Site(list(rows), _environment())
     pages = site.pages()
+    if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
+        raise Unfit(
+            f"{out} holds files that are not of this site, and would be replaced; "
+            "name an empty folder with --out"
+        )
+    fresh = out.with_name(f".{out.name}-{uuid4().hex[:8]}")
     try:
         for name in ("defense", "attack", "run", "assets"):
-            shutil.rmtree(out / name, ignore_errors=True)
-            (out / name).mkdir(parents=True)
+            (fresh / name).mkdir(parents=True)
+        (fresh / MARK).touch()
         for path, text in pages.items():
-            (out / path).write_text(text, encoding="utf-8")
+            (fresh / path).write_text(text, encoding="utf-8")
         for row in site.rows:
             if isinstance(row, StealRow) and row.samples:
-                (out / "run" / f"{row.key}.png").write_bytes(row.samples)
+                (fresh / "run" / f"{row.key}.png").write_bytes(row.samples)
         for asset in (_home() / "assets").iterdir():
-            shutil.copyfile(asset, out / "assets" / asset.name)
-        charts.copy_script(out / "assets")
+            shutil.copyfile(asset, fresh / "assets" / asset.name)
+        charts.copy_script(fresh / "assets")
+        shutil.rmtree(out, ignore_errors=True)
+        fresh.rename(out)
     except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
         why = error.strerror or type(error).__name__
         raise Unfit(
             f"cannot write the site to {out}: {why}; name another folder with --out"
@@ -82,22 +97,26 @@ class _Site:
         boards = official_boards(self.rows)
         steals = [row for row in now if isinstance(row, StealRow)]
         releases = [row for row in now if isinstance(row, ProtectRow)]
-        others = [row for row in steals if not row.official]
         pages = {
             "index.html": self._render(
                 "index.html",
                 "",
                 boards=boards,
-                others=others,
                 runs={_address(row): row for row in self.rows},
             )
         }
-        for label, mine in _by(releases, "defense").items():
+        released = _by(releases, "defense")
+        labels = {row.defense for row in releases} | {row.defense for row in steals}
+        for label in sorted(labels):
+            mine = released.get(label, [])
+            own: list[ProtectRow | StealRow] = [*mine]
+            own += [row for row in steals if row.defense == label]
             pages[f"defense/{words.slug(label)}.html"] = self._render(
                 "defense.html",
                 "../",
                 label=label,
                 card=_card("defense", label),
+                options=own[0].defense_options,
                 releases=mine,
                 steals=[row for row in steals if row.defense == label],
                 entries=_entries(boards, label),

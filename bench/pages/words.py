@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from bench.intervals import Estimate
@@ -34,8 +35,15 @@ SHARES = {
 
 
 def slug(label: str) -> str:
-    """A label as a file name: `nasty[omega=0.1]` as `nasty-omega-0.1`."""
-    return re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-")
+    """A label as a file name: `nasty` as it is, others with a mark of their own.
+
+    `nasty[omega=0.1]` becomes `nasty-omega-0.1-` and six hex digits of the label, so
+    that no two labels share a page.
+    """
+    plain = re.sub(r"[^a-z0-9._]+", "-", label.lower()).strip("-.")
+    if plain == label:
+        return plain
+    return f"{plain}-{sha256(label.encode()).hexdigest()[:6]}".lstrip("-")
 
 
 def percent(share: float | None) -> str:

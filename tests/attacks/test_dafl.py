@@ -232,7 +232,7 @@ def test_the_generator_draws_the_same_whoever_the_student_is(
     for rate in (0.1, 1e-6):
         run = make_run()
         students.append(steal(run, toy_teacher, student_rate=rate))
-        samples += run.harness.kept
+        samples += run._harness.kept
 
     assert torch.equal(*samples)
     assert not torch.equal(students[0][1].weight, students[1][1].weight)
@@ -267,7 +267,7 @@ def test_the_noise_comes_from_the_runs_own_generator(
         run = make_run()
         run.generator.manual_seed(seed)
         steal(run, toy_teacher)
-        samples += run.harness.kept
+        samples += run._harness.kept
 
     assert not torch.equal(*samples)
 
@@ -281,7 +281,7 @@ def test_the_generators_loss_sends_no_gradient_to_the_student(
 
     steal(run, toy_teacher, iterations=1, **weights)
 
-    made = run.harness.kept[0]
+    made = run._harness.kept[0]
     learn = soft_loss(untaught(made), toy_teacher(made).detach(), tau=1.0)
     expected = torch.autograd.grad(learn, list(untaught.parameters()))
     (got,) = (grads for who, grads in steps if isinstance(who, torch.optim.SGD))
@@ -317,7 +317,7 @@ def test_features_are_what_the_last_linear_layer_receives(
     monkeypatch.setattr(dafl, "generator_loss", spy)
     steal(run, teacher, iterations=1)
 
-    expected = teacher[:-1](run.harness.kept[0])
+    expected = teacher[:-1](run._harness.kept[0])
     assert expected.shape == (16, 12)
     torch.testing.assert_close(seen[0].detach(), expected.detach())
     assert seen[0].requires_grad
@@ -329,8 +329,8 @@ def test_it_reports_and_flags_a_collapse_into_one_class(make_run: MakeRun) -> No
 
     steal(run, stubborn)
 
-    assert run.harness.figures["class_entropy"] == pytest.approx(0.0, abs=1e-6)
-    assert run.harness.flags == ["collapsed"]
+    assert run._harness.figures["class_entropy"] == pytest.approx(0.0, abs=1e-6)
+    assert run._harness.flags == ["collapsed"]
 
 
 def test_it_reports_and_does_not_flag_an_even_spread(make_run: MakeRun) -> None:
@@ -338,8 +338,8 @@ def test_it_reports_and_does_not_flag_an_even_spread(make_run: MakeRun) -> None:
 
     steal(run, linear(torch.zeros(4, 64), torch.zeros(4)))
 
-    assert run.harness.figures["class_entropy"] == pytest.approx(1.0)
-    assert run.harness.flags == []
+    assert run._harness.figures["class_entropy"] == pytest.approx(1.0)
+    assert run._harness.flags == []
 
 
 @pytest.mark.parametrize(("liked", "flags"), [(2, ["collapsed"]), (4, [])])
@@ -355,8 +355,8 @@ def test_it_flags_less_than_half_of_the_possible_entropy(
     )
 
     entropy = log10(liked) / log10(8)
-    assert run.harness.figures["class_entropy"] == pytest.approx(entropy, abs=1e-5)
-    assert run.harness.flags == flags
+    assert run._harness.figures["class_entropy"] == pytest.approx(entropy, abs=1e-5)
+    assert run._harness.flags == flags
 
 
 def test_it_keeps_samples_for_the_site(
@@ -366,7 +366,7 @@ def test_it_keeps_samples_for_the_site(
 
     steal(run, toy_teacher)
 
-    (samples,) = run.harness.kept
+    (samples,) = run._harness.kept
     assert samples.shape == (16, 1, 8, 8)
     assert not samples.requires_grad
     assert 0.0 <= float(samples.min()) < float(samples.max()) <= 1.0
@@ -379,8 +379,8 @@ def test_the_curve_scores_the_student_in_eval_mode(
 
     student = steal(run, toy_teacher, iterations=40)
 
-    assert run.harness.modes == [False] * 20
-    assert [step for step, _, _ in run.harness.heard] == list(range(2, 41, 2))
+    assert run._harness.modes == [False] * 20
+    assert [step for step, _, _ in run._harness.heard] == list(range(2, 41, 2))
     assert not student.training
 
 
@@ -423,7 +423,7 @@ def test_it_repeats_to_the_bit(make_run: MakeRun, toy_teacher: nn.Module) -> Non
     for seed in (1, 1, 2):
         run = make_run(seed=seed)
         states.append(steal(run, toy_teacher).state_dict())
-        samples += run.harness.kept
+        samples += run._harness.kept
 
     first, second, other = states
     assert all(torch.equal(v, second[k]) for k, v in first.items())

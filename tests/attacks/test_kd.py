@@ -133,7 +133,7 @@ def test_the_loss_mixes_teacher_and_labels_by_alpha(
 
     steal(attack, run, toy_teacher, TrainImages(toy_images))
 
-    (_, _, losses) = run.harness.heard[0]
+    (_, _, losses) = run._harness.heard[0]
     logits = untaught(toy_images.as_float()).detach()
     taught = toy_teacher(toy_images.as_float()).detach()
     soft = naive_soft_loss(logits, taught, 2.0)

@@ -68,7 +68,7 @@ def test_its_loss_is_torchs_cross_entropy_with_smoothed_labels(
 
     attack.steal(student, Untouchable(), TrainImages(toy_images), run)
 
-    (_, _, losses) = run.harness.heard[0]
+    (_, _, losses) = run._harness.heard[0]
     expected = F.cross_entropy(logits, toy_images.labels, label_smoothing=smoothing)
     assert losses["loss"] == pytest.approx(float(expected), abs=1e-5)
 
@@ -85,7 +85,7 @@ def test_smoothing_spreads_a_share_of_the_label_over_all_classes(
         student, Untouchable(), TrainImages(toy_images), run
     )
 
-    (_, _, losses) = run.harness.heard[0]
+    (_, _, losses) = run._harness.heard[0]
     expected = float(-(target * log_probs.detach()).sum(dim=1).mean())
     assert losses["loss"] == pytest.approx(expected, abs=1e-5)
 

@@ -187,14 +187,14 @@ def test_another_adversary_is_trained_and_then_held_against(
         teacher, TrainImages(toy_images), run
     )
 
-    assert [name for name, _ in run.harness.built] == ["line", "mlp"]
-    rival, nasty = (network for _, network in run.harness.built)
+    assert [name for name, _ in run._harness.built] == ["line", "mlp"]
+    rival, nasty = (network for _, network in run._harness.built)
     assert released.network is nasty
     assert agreement(rival, toy_images) > 0.9
     assert calls == []
     pixels = toy_images.as_float()
     expected = divergence(nasty(pixels), rival(pixels), 4.0).detach()
-    assert run.harness.figures["tau2_kl"] == pytest.approx(float(expected), rel=1e-4)
+    assert run._harness.figures["tau2_kl"] == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_with_omega_0_it_is_plain_training(
@@ -222,7 +222,7 @@ def test_omega_drives_it_away_from_the_adversary_and_leaves_it_right(
     NastyTeacher(omega=0.0).protect(teacher, images, plain)
     released = NastyTeacher(omega=0.2).protect(teacher, images, nasty)
 
-    far, near = nasty.harness.figures["tau2_kl"], plain.harness.figures["tau2_kl"]
+    far, near = nasty._harness.figures["tau2_kl"], plain._harness.figures["tau2_kl"]
     assert far > 5 * near
     assert agreement(released.network, toy_images) > 0.9
 
@@ -238,7 +238,7 @@ def test_its_loss_is_cross_entropy_minus_omega_times_the_divergence(
 
     NastyTeacher(omega=0.3, tau=2.0).protect(teacher, TrainImages(toy_images), run)
 
-    (_, _, losses) = run.harness.heard[0]
+    (_, _, losses) = run._harness.heard[0]
     apart = naive_divergence(z_t.double(), z_a.double(), 2.0)
     hard = float(F.cross_entropy(z_t, toy_images.labels))
     assert losses["loss"] == pytest.approx(hard - 0.3 * apart, abs=1e-4)
@@ -255,8 +255,8 @@ def test_it_reports_the_final_divergence_over_the_plain_training_images(
         z_t = released.network.eval()(toy_images.as_float()).double()
         z_a = teacher.eval()(toy_images.as_float()).double()
     expected = naive_divergence(z_t, z_a, 3.0)
-    assert run.harness.figures.keys() == {"tau2_kl"}
-    assert run.harness.figures["tau2_kl"] == pytest.approx(expected, rel=1e-4)
+    assert run._harness.figures.keys() == {"tau2_kl"}
+    assert run._harness.figures["tau2_kl"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_it_repeats_to_the_bit(

@@ -48,5 +48,5 @@ def test_it_trains_nothing_and_draws_nothing(
     NoDefense().protect(toy_teacher, TrainImages(toy_images), run)
 
     assert torch.equal(run.generator.get_state(), before)
-    assert run.harness.heard == []
-    assert run.harness.built == []
+    assert run._harness.heard == []
+    assert run._harness.built == []
