@@ -367,7 +367,7 @@ def test_an_unknown_data_set_is_met_with_the_nearest_name() -> None:
 
 def test_a_name_that_is_near_nothing_is_told_so() -> None:
     with pytest.raises(UnknownName) as caught:
-        load("imagenet-22k")
+        load("quickdraw")
 
     assert "no name is near it" in str(caught.value)
 

@@ -7,11 +7,12 @@ float in [0, 1] in everything that leaves through a grant.
 from __future__ import annotations
 
 from bench.data.augment import PLAIN, Augmentation
-from bench.data.catalogue import SETS, SURROGATES, load, surrogate
+from bench.data.catalogue import OWN, SETS, SURROGATES, load, surrogate
 from bench.data.dataset import Dataset
 from bench.data.images import Batch, Images
 
 __all__ = [
+    "OWN",
     "PLAIN",
     "SETS",
     "SURROGATES",

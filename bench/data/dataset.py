@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
+from functools import cached_property
 from hashlib import sha256
 
 from bench.data.augment import Augmentation
@@ -21,6 +22,12 @@ class Dataset:
     mean: tuple[float, ...]
     """Of the training pixels, a value a channel, in [0, 1]."""
     std: tuple[float, ...]
+    known: InitVar[str] = ""
+    """The fingerprint, where it was computed before."""
+
+    def __post_init__(self, known: str) -> None:
+        if known:
+            self.__dict__["fingerprint"] = known
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -28,12 +35,12 @@ class Dataset:
         channels, height, width = self.train.pixels.shape[1:]
         return channels, height, width
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex digits from every pixel and label, in order."""
         digest = sha256()
         for images in (self.train, self.test):
             for tensor in (images.pixels, images.labels):
                 digest.update(str(tuple(tensor.shape)).encode())
-                digest.update(tensor.numpy().tobytes())
+                digest.update(tensor.contiguous().view(-1).numpy().data)
         return digest.hexdigest()[:16]
