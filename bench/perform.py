@@ -64,6 +64,7 @@ def perform(task: Task, session: Session, notice: Notice) -> Row:
     row = _row(task, session)(
         status=status,
         reason=reason,
+        classes=len(dataset.classes),
         flags=desk.flags,
         figures=desk.figures,
         curve=desk.curve,

@@ -27,6 +27,7 @@ from bench.cells import (
     Scene,
     belongs,
     cells_of,
+    classes_of,
     paired,
     scene_of,
     strongest,
@@ -147,7 +148,7 @@ def _board(
     grid = cells_of([steal for steal in steals if not steal.teacherless])
     seeds = sorted({steal.seed for steal in steals})
     attacks = sorted({cell.attack for cell in grid})
-    zero = zero_line(zeros, seeds, scene)
+    zero = zero_line(zeros, seeds, scene, classes_of(steals))
     mine = [row for row in releases if belongs(row, scene)]
 
     plain = {cell.attack: cell for cell in grid if cell.defense == UNDEFENDED}
