@@ -140,14 +140,25 @@ class Zero:
 _NO_LINE = Zero({}, None, "")
 
 
-def zero_line(zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene) -> Zero:
+def classes_of(steals: Iterable[StealRow]) -> int | None:
+    """How many classes the data set of these rows has, as they or `names` tell."""
+    for row in steals:
+        if row.classes is not None:
+            return row.classes
+        if row.dataset in DATASETS:
+            return DATASETS[row.dataset].classes
+    return None
+
+
+def zero_line(
+    zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene, classes: int | None
+) -> Zero:
     """Z of `scene`: the strongest of `zeros`, or chance where no labels are granted."""
     if scene.track in LABELLED:
         best = strongest(zeros)
         return Zero(best.by_seed, best.accuracy, best.attack) if best else _NO_LINE
-    if scene.dataset not in DATASETS:
+    if classes is None:
         return _NO_LINE
-    classes = DATASETS[scene.dataset].classes
     chance = 1 / classes
     known = Estimate(chance, chance, chance, n=0)
     return Zero(dict.fromkeys(seeds, chance), known, f"chance, 1/{classes}")

@@ -6,6 +6,7 @@ BenchError                  exit code 2 unless said otherwise
 ├── BadProtocol             a protocol file that does not say what it must
 ├── BadPlugin               a plugin cannot be loaded, or breaks its contract
 ├── BadResults              a results file that is not one
+├── BadData                 files of a data set that are not what they must be
 ├── Unfit                   exit code 3: this machine lacks what the command needs
 └── Stopped                 ends one task; its row says how, the others go on
     ├── Diverged            a loss is not finite any more
@@ -62,6 +63,10 @@ class BadPlugin(BenchError):
 
 class BadResults(BenchError):
     """A results file that is not one."""
+
+
+class BadData(BenchError):
+    """Files of a data set that are not what they must be."""
 
 
 class Unfit(BenchError):

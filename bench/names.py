@@ -17,7 +17,16 @@ class DatasetFacts(NamedTuple):
 
 DATASETS = {
     "digits": DatasetFacts(10, "scikit-learn's 1,797 handwritten digits, 8x8 grey"),
+    "fashion_mnist": DatasetFacts(10, "70,000 articles of clothing, 28x28 grey"),
+    "cifar10": DatasetFacts(10, "60,000 photographs of 10 classes, 32x32 RGB"),
+    "cifar100": DatasetFacts(100, "60,000 photographs of 100 classes, 32x32 RGB"),
+    "tiny_imagenet": DatasetFacts(200, "110,000 photographs, 200 classes, 64x64 RGB"),
 }
+FORMATS = {
+    "folder:DIR": "your own images: DIR/train/<class>/* and DIR/test/<class>/*",
+    "parquet:DIR": "your own tables: DIR/train-00000-of-00001.parquet and test-...",
+}
+"""Data sets of the user's own, by how they are named."""
 NETWORKS = {
     "cnn2": "two convolutions, 5,178 parameters for digits",
     "cnn5": "three convolutions, two layers, 357,514 parameters for 10 classes, RGB",

@@ -71,6 +71,7 @@ def perform(task: Task, session: Session, notice: Notice) -> Row:
     row = finish(
         status=status,
         reason=reason,
+        classes=len(dataset.classes),
         flags=desk.flags,
         figures=desk.figures,
         curve=desk.curve,

@@ -55,8 +55,10 @@ def plan(request: Request) -> Plan:
     cell; a name or an option that does not exist is the user's mistake and raises.
 
     Raises:
+        BadData: the files of the data set are not what they must be.
         BadOption: an option does not exist, or its value does not fit.
         BadProtocol: a recipe does not fit.
+        Unfit: the data set is not on this machine and cannot be brought here.
         UnknownName: a plugin, a data set or a network does not exist.
     """
     protocol = request.protocol
@@ -68,7 +70,9 @@ def plan(request: Request) -> Plan:
 
     name, network = request.dataset or protocol.dataset, request.teacher
     dataset = data.load(name)
-    setting = Setting(protocol.name, protocol.version, name, dataset.fingerprint)
+    setting = Setting(
+        protocol.name, protocol.version, dataset.name, dataset.fingerprint
+    )
     network = network or protocol.teacher
     students = request.students or protocol.students
     _check_networks(protocol, (network, *students))

@@ -39,6 +39,8 @@ class Row:
     dataset: str
     data_fingerprint: str
     """16 hex digits from every pixel and label."""
+    classes: int | None = None
+    """Of the data set; chance is 1 / classes. Null where the task was never begun."""
     teacher: str
     """The teacher's network."""
     teacher_recipe: str

@@ -27,6 +27,7 @@ from bench.cells import (
     Scene,
     belongs,
     cells_of,
+    classes_of,
     of_one_text,
     paired,
     scene_of,
@@ -150,7 +151,7 @@ def _board(
     grid = cells_of([steal for steal in steals if not steal.teacherless])
     seeds = sorted({steal.seed for steal in steals})
     attacks = sorted({cell.attack for cell in grid})
-    zero = zero_line(zeros, seeds, scene)
+    zero = zero_line(zeros, seeds, scene, classes_of(steals))
     here = [row for row in releases if belongs(row, scene)]
     names = {row.defense for row in here}
     mine = [r for n in names for r in of_one_text(x for x in here if x.defense == n)]

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
+from torchvision.transforms.functional import rotate
 
 from bench.data import (
     PLAIN,
@@ -175,6 +177,52 @@ def test_every_code_is_another_picture() -> None:
     assert len(made.flatten(1).unique(dim=0)) == 18
 
 
+def test_the_largest_rotation_still_names_every_view() -> None:
+    augment = Augmentation(pad=1, flip=True, rotate=2)
+    pixels = torch.arange(1, 4097).view(1, 1, 64, 64)
+
+    made = augment.apply(
+        pixels.expand(augment.codes, -1, -1, -1), torch.arange(augment.codes)
+    )
+
+    assert augment.codes == 5 * 9 * 2
+    assert len(made.flatten(1).unique(dim=0)) == augment.codes
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (7, 7), (8, 5)])
+def test_rotation_equals_torchvisions_of_one_image_at_a_time(
+    height: int, width: int
+) -> None:
+    augment = Augmentation(rotate=20)
+    codes = torch.arange(augment.codes)
+    pixels = torch.randint(1, 256, (41, 3, height, width), generator=generator())
+    pixels = pixels.to(torch.uint8)
+
+    changed = augment.apply(pixels, codes)
+
+    assert changed.dtype == torch.uint8
+    for image, result, code in zip(pixels, changed, codes.tolist(), strict=True):
+        photo = Image.fromarray(image.permute(1, 2, 0).numpy())
+        expected = np.asarray(rotate(photo, code - 20)).transpose(2, 0, 1)
+        assert np.mean(result.numpy() == expected) > 0.999
+    assert torch.equal(changed[20], pixels[20])
+
+
+def test_rotation_comes_before_crop_and_flip() -> None:
+    both = Augmentation(pad=1, flip=True, rotate=3)
+    turn, rest = Augmentation(rotate=3), Augmentation(pad=1, flip=True)
+    codes = torch.arange(both.codes)
+    pixels = torch.randint(256, (len(codes), 1, 6, 6), generator=generator())
+
+    expected = rest.apply(turn.apply(pixels, codes // rest.codes), codes % rest.codes)
+
+    assert torch.equal(both.apply(pixels, codes), expected)
+
+
+def test_rotation_and_flip_as_for_tiny_imagenet_has_82_views_an_image() -> None:
+    assert Augmentation(flip=True, rotate=20).codes == 82
+
+
 def test_crop_and_flip_as_for_cifar_has_162_views_an_image() -> None:
     assert Augmentation(pad=4, flip=True).codes == 162
 
@@ -319,7 +367,7 @@ def test_an_unknown_data_set_is_met_with_the_nearest_name() -> None:
 
 def test_a_name_that_is_near_nothing_is_told_so() -> None:
     with pytest.raises(UnknownName) as caught:
-        load("imagenet-22k")
+        load("quickdraw")
 
     assert "no name is near it" in str(caught.value)
 

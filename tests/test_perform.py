@@ -231,6 +231,7 @@ def test_a_task_that_was_never_begun_has_a_row_as_well(tmp_path, session):
 
     assert session.store.row(kind_of(task), key(task)) == row
     assert (row.status, row.accuracy, row.seconds) == ("skipped", None, 0.0)
+    assert row.classes is None
 
 
 def test_a_row_tells_what_made_it(tmp_path, session):
@@ -240,6 +241,7 @@ def test_a_row_tells_what_made_it(tmp_path, session):
 
     assert row.torch == torch.__version__
     assert row.command == "bench run"
+    assert row.classes == 10
     assert (row.threads, row.cuda) == (1, None)
     assert row.device and row.platform and row.python.count(".") == 2
     assert row.seconds > 0 and row.peak_memory > 2**20

@@ -75,6 +75,7 @@ EXTRAS: dict[str, Any] = {
     "dirty": False,
     "cuda": "12.8",
     "peak_memory": 2**40,
+    "classes": 10,
 }
 SPARSE: dict[str, Row] = {
     "teacher": TeacherRow(**COMMON),

@@ -248,6 +248,20 @@ def test_the_zero_line_is_chance_where_no_labelled_image_is_granted(
     assert found.immunity.value == pytest.approx((0.61 - 0.95 / 3) / (0.61 - 0.1))
 
 
+def test_chance_on_a_data_set_of_ones_own_comes_from_the_rows() -> None:
+    rows = [
+        steal("none", "dafl", 0, 0.6, dataset="folder:here", classes=4),
+        failed(steal("none", "invent", 0, None, dataset="folder:here")),
+    ]
+
+    for board in boards(rows):
+        if board.ceiling_is == "dafl":
+            assert (board.zero and board.zero.value) == 0.25
+            assert board.zero_is == "chance, 1/4"
+            return
+    pytest.fail("there is no board of dafl")
+
+
 def test_there_is_no_chance_level_for_a_data_set_that_is_not_known() -> None:
     rows = [
         steal("none", "dafl", seed, 0.6 + seed / 100, dataset="planets")

@@ -29,12 +29,13 @@ def list_(
     """Defenses, attacks, protocols, data sets and networks by name."""
     plugins = [*registry.cards("defense"), *registry.cards("attack")]
     protocols = {name: protocol.load(name).summary for name in protocol.names()}
+    sets = {k: v.summary for k, v in names.DATASETS.items()} | names.FORMATS
     if as_json:
         dump(
             {
                 "plugins": [asdict(card) for card in plugins],
                 "protocols": protocols,
-                "data sets": {k: v.summary for k, v in names.DATASETS.items()},
+                "data sets": sets,
                 "networks": names.NETWORKS,
             }
         )
@@ -48,7 +49,7 @@ def list_(
         }
         out.print(_names(f"{kind}s", rows))
     out.print(_names("protocols", protocols))
-    out.print(_names("data sets", {k: v.summary for k, v in names.DATASETS.items()}))
+    out.print(_names("data sets", sets))
     out.print(_names("networks", names.NETWORKS))
     out.print("options, paper and threat model of one: bench show NAME")
 

@@ -1,0 +1,77 @@
+"""N images with their classes, cut into shares and dealt in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bench.data.augment import Augmentation
+
+
+class Batch(NamedTuple):
+    """What a training step sees."""
+
+    pixels: Tensor
+    """`(B, C, H, W)`, float in [0, 1], augmented."""
+    labels: Tensor
+    """`(B,)`; -1 where the grant has none."""
+    view: Tensor
+    """`(B,)`, names image and augmentation together: equal views, equal pixels."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """N images with their classes, on one device."""
+
+    pixels: Tensor
+    """`(N, C, H, W)`, uint8."""
+    labels: Tensor
+    """`(N,)`, int64."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def as_float(self) -> Tensor:
+        """All pixels in [0, 1], `(N, C, H, W)`."""
+        return self.pixels.float() / 255
+
+    def to(self, device: torch.device) -> Images:
+        """The same images on `device`."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+    def batches(
+        self, size: int, augment: Augmentation, generator: torch.Generator
+    ) -> Iterator[Batch]:
+        """One epoch in the order and under the augmentations that `generator` draws."""
+        count, device = len(self), self.pixels.device
+        order = torch.randperm(count, generator=generator, device=device)
+        codes = torch.randint(
+            augment.codes, (count,), generator=generator, device=device
+        )
+        for rows, code in zip(order.split(size), codes.split(size), strict=True):
+            if len(rows) == 1 < min(size, count):
+                continue
+            changed = augment.apply(self.pixels[rows], code)
+            view = rows * augment.codes + code
+            yield Batch(changed.float() / 255, self.labels[rows], view)
+
+    def share(self, fraction: float, generator: torch.Generator) -> Images:
+        """A random `fraction` of each class, at least one image of it, in fixed order.
+
+        Args:
+            fraction: In (0, 1].
+            generator: Draws the share; on the CPU, so that every device has the same.
+        """
+        if fraction == 1:
+            return self
+        labels, kept = self.labels.cpu(), []
+        for label in labels.unique():
+            rows = (labels == label).nonzero().flatten()
+            chosen = torch.randperm(len(rows), generator=generator)
+            kept.append(rows[chosen[: max(1, round(fraction * len(rows)))]])
+        rows = torch.cat(kept).sort().values.to(self.labels.device)
+        return Images(self.pixels[rows], self.labels[rows])
