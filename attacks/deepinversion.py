@@ -1,0 +1,308 @@
+"""DeepInversion: pixels are changed until the teacher's BatchNorm finds them usual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import MultiStepLR
+
+from attacks._distillation import soft_loss
+from bench import Attack, NoImages, Paper, Run, Skipped, Weights, check_finite
+from bench.options import Count, NonNegative, Positive, Weight
+
+UNIT = 0.2
+"""What the optimiser calls one, in pixels of [0, 1]."""
+
+
+def bn_gap(inputs: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+    """||mean(inputs) - mean||_2 + ||var(inputs) - var||_2, the norms not squared.
+
+    Args:
+        inputs: What a BatchNorm layer receives, `(B, C, H, W)`; their variance is the
+            biased one.
+        mean: The layer's running mean, `(C,)`.
+        var: Its running variance, `(C,)`.
+    """
+    own_var, own_mean = torch.var_mean(inputs, dim=(0, 2, 3), correction=0)
+    gap: Tensor = (own_mean - mean).norm() + (own_var - var).norm()
+    return gap
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """How far neighbours differ: the L2 norms of four differences over the whole batch.
+
+    Right, down and the two diagonals of `(B, C, H, W)`, each norm over everything and
+    none divided by a count.
+    """
+    right = images[..., 1:] - images[..., :-1]
+    down = images[..., 1:, :] - images[..., :-1, :]
+    falling = images[..., 1:, 1:] - images[..., :-1, :-1]
+    rising = images[..., :-1, 1:] - images[..., 1:, :-1]
+    total: Tensor = right.norm() + down.norm() + falling.norm() + rising.norm()
+    return total
+
+
+def divergence(student: Tensor, teacher: Tensor, tau: float = 3.0) -> Tensor:
+    """Jensen-Shannon divergence of the two predictions, a mean over the batch in nats.
+
+    JS = (KL(p || m) + KL(q || m)) / 2 for p = softmax(student / tau), q =
+    softmax(teacher / tau), m = (p + q) / 2: between 0 and log 2.
+
+    Args:
+        student: Logits `(B, K)`.
+        teacher: Logits `(B, K)`.
+        tau: Temperature; 3 in the paper's code.
+    """
+    p = (student / tau).log_softmax(dim=1)  # (B, K)
+    q = (teacher / tau).log_softmax(dim=1)
+    m = torch.logaddexp(p, q) - log(2)
+    both = p.exp() * (p - m) + q.exp() * (q - m)
+    return both.sum(dim=1).mean() / 2
+
+
+def balanced(count: int, run: Run) -> Tensor:
+    """Classes `(count,)`, each as often as any other or once more; chance says which.
+
+    Unlike in the paper's code, the classes of the remainder are others in every batch.
+    """
+    order = torch.randperm(run.classes, generator=run.generator, device=run.device)
+    return order[torch.arange(count, device=run.device) % run.classes]
+
+
+class Watched:
+    """A network whose BatchNorm layers tell how unusual the images are."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Listen at every BatchNorm2d of `network` that keeps statistics.
+
+        Raises:
+            Skipped: there is none.
+        """
+        self.network = network
+        self._gaps: list[Tensor] = []
+        listening = 0
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
+                layer.register_forward_pre_hook(self._read)
+                listening += 1
+        if not listening:
+            raise Skipped("the released network has no BatchNorm2d with statistics")
+
+    def _read(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        mean, var = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
+        self._gaps.append(bn_gap(inputs[0], mean, var))
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits `(B, K)` for `(B, C, H, W)`, and the sum of `bn_gap` over layers."""
+        self._gaps.clear()
+        logits: Tensor = self.network(images)
+        return logits, sum(self._gaps, logits.new_zeros(()))
+
+
+class Pool:
+    """All images made so far, as uint8, with what the teacher says of them."""
+
+    def __init__(self, size: int, run: Run) -> None:
+        """Make room for `size` images."""
+        shape, device = (size, *run.shape), run.device
+        self.pixels = torch.empty(shape, dtype=torch.uint8, device=device)
+        self.logits = torch.empty(size, run.classes, device=device)
+        self._filled = 0
+
+    def __len__(self) -> int:
+        return self._filled
+
+    def add(self, pixels: Tensor, logits: Tensor) -> None:
+        """Take in `(B, C, H, W)` of uint8 and the teacher's logits `(B, K)`."""
+        rows = slice(self._filled, self._filled + len(pixels))
+        self.pixels[rows], self.logits[rows] = pixels, logits
+        self._filled += len(pixels)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`count` images in [0, 1] at random, some of them twice, and their logits."""
+        device = self.pixels.device
+        rows = torch.randint(len(self), (count,), generator=generator, device=device)
+        return self.pixels[rows].float() / 255, self.logits[rows]
+
+
+@dataclass(frozen=True)
+class DeepInversion(Attack[Weights, NoImages]):
+    """Invert the teacher batch by batch, and distil on all images made so far.
+
+    The pixels x of a batch, noise to begin with, minimise, under Adam,
+
+    L = CE(z_T(x), y) + bn R(x) + tv TV(x) + l2 ||x||_2 + compete (1 - JS(z_S, z_T))
+
+    for target classes y, balanced and random; R sums `bn_gap` over the teacher's
+    BatchNorm2d layers, TV is `total_variation` and JS `divergence`, through which the
+    gradient reaches x by both networks. Each step sees the images rolled by up to
+    `jitter` pixels. After a batch the student takes `lessons` steps on the pool:
+    tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau)).
+
+    With `compete` it is Adaptive DeepInversion: images on which the two disagree.
+
+    `bn_loss` in the row is the mean of R over the images as they are kept,
+    `target_accuracy` the share of them that the teacher puts into the class they were
+    made for; below a half the row is flagged "inversion failed".
+
+    TV and ||x||_2 run over the whole batch, and small batches have unsteady statistics:
+    the defaults of `bn`, `tv` and `l2` belong to batches of 256.
+
+    Unlike the paper's code, pixels are clipped to the range of images after each step,
+    as the authors do for ImageNet: networks here normalise by themselves, and what lies
+    outside could neither be kept as uint8 nor be sent to a service. A unit of x is 0.2
+    of that range, about a standard deviation of CIFAR-10, so that rates and weights
+    mean what they mean there: x = (pixels - 0.5) / 0.2, and the start is N(0, 1).
+    Unlike there, JS is computed as it stands: neither are probabilities clipped to
+    [0.01, 0.99], nor JS itself to [0, 1], which in nats it cannot leave.
+    The authors never released how the student is trained (their issues 9, 18 and 30):
+    the pool is drawn from at random, without augmentation.
+    """
+
+    paper = Paper(
+        "Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion",
+        2020,
+        "https://arxiv.org/abs/1912.08795",
+    )
+    brief: ClassVar = {"batches": 2, "batch": 16, "steps": 3, "lessons": 2}
+
+    batches: Count = 1000
+    """Batches to make; with 256 images each, the authors' answer for CIFAR-10
+    (https://github.com/NVlabs/DeepInversion/issues/6)."""
+    batch: Count = 256
+    """Images made at a time, and images of a student's step."""
+    steps: Count = 2000
+    """Of Adam, for each batch; like `rate`, `bn`, `tv` and `l2` the values that the
+    README of the authors' code calls those of the paper for CIFAR-10."""
+    rate: Positive = 0.05
+    """Of Adam."""
+    bn: Weight = 10.0
+    """Weight of R; the paper's alpha_f."""
+    tv: Weight = 2.5e-5
+    l2: Weight = 0.0
+    compete: Weight = 0.0
+    """Weight of the disagreement with the student; 0, as in the authors' script, leaves
+    it out."""
+    jitter: NonNegative = 2
+    """Pixels; the authors' for CIFAR-10. Images of 8 pixels bear less."""
+    lessons: Count = 50
+    """Student's steps after each batch; one new batch every 50 iterations in the paper
+    (table 1, quoted in the authors' issue 6)."""
+    tau: Positive = 3.0
+    """Temperature of the student's lessons; the authors' answer
+    (https://github.com/NVlabs/DeepInversion/issues/9)."""
+    student_rate: Positive = 0.1
+    """Of SGD with momentum 0.9 and weight decay 5e-4, divided by 10 at 40 and 80 % of
+    all lessons: as in `dafl`, for want of the authors'."""
+
+    def steal(
+        self, student: nn.Module, teacher: Weights, images: NoImages, run: Run
+    ) -> None:
+        """Train `student` in place.
+
+        Raises:
+            Diverged: a loss is not finite any more.
+            Skipped: the released network has no BatchNorm2d with statistics.
+        """
+        watched = Watched(teacher.network)
+        pool = Pool(self.batches * self.batch, run)
+        sgd = torch.optim.SGD(
+            student.parameters(), lr=self.student_rate, momentum=0.9, weight_decay=5e-4
+        )
+        lessons = self.batches * self.lessons
+        drops = [int(lessons * 0.4), int(lessons * 0.8)]
+        schedule = MultiStepLR(sgd, drops, gamma=0.1)
+        unusual = torch.zeros((), device=run.device)
+        on_target = torch.zeros((), device=run.device)
+
+        student.eval()
+        for done in range(1, self.batches + 1):
+            targets = balanced(self.batch, run)  # (B,)
+            made, loss = self._invert(watched, student, targets, run)
+            with torch.no_grad():
+                logits, gap = watched(made.float() / 255)
+            pool.add(made, logits)
+            unusual += gap
+            on_target += (logits.argmax(dim=1) == targets).sum()
+            learn = self._teach(student, pool, sgd, schedule, run)
+
+            losses = {"synthesis": float(loss), "student": float(learn)}
+            for name, value in losses.items():
+                check_finite(value, f"the loss of the {name} at batch {done}")
+            run.progress(done, self.batches, bn=float(gap), **losses)
+            run.checkpoint(student)
+
+        hits = float(on_target) / len(pool)
+        run.report(bn_loss=float(unusual) / self.batches, target_accuracy=hits)
+        if hits < 0.5:
+            run.flag("inversion failed")
+        run.keep(made.float() / 255)
+
+    def loss(
+        self, x: Tensor, targets: Tensor, teacher: Watched, student: nn.Module
+    ) -> Tensor:
+        """L of the class's docstring.
+
+        Args:
+            x: `(B, C, H, W)`, in units.
+            targets: y, `(B,)`.
+            teacher: Its network is in eval mode.
+            student: In eval mode; not used when `compete` is 0.
+        """
+        pixels = 0.5 + UNIT * x
+        logits, gap = teacher(pixels)
+        loss: Tensor = F.cross_entropy(logits, targets) + self.bn * gap
+        loss = loss + self.tv * total_variation(x) + self.l2 * x.norm()
+        if self.compete:
+            apart = divergence(student(pixels), logits)
+            loss = loss + self.compete * (1 - apart)
+        return loss
+
+    def _invert(
+        self, teacher: Watched, student: nn.Module, targets: Tensor, run: Run
+    ) -> tuple[Tensor, Tensor]:
+        """One batch `(B, C, H, W)` of uint8, and its loss at the last step."""
+        x = torch.randn(
+            self.batch, *run.shape, generator=run.generator, device=run.device
+        )
+        edge = 0.5 / UNIT
+        x.clamp_(-edge, edge).requires_grad_()
+        adam = torch.optim.Adam([x], lr=self.rate)
+        reach = (-self.jitter, self.jitter + 1)
+        rolls = torch.randint(
+            *reach, (self.steps, 2), generator=run.generator, device=run.device
+        ).tolist()
+        for roll in rolls:
+            loss = self.loss(x.roll(roll, dims=(2, 3)), targets, teacher, student)
+            adam.zero_grad()
+            loss.backward(inputs=[x])
+            adam.step()
+            with torch.no_grad():
+                x.clamp_(-edge, edge)
+        pixels = 0.5 + UNIT * x.detach()
+        return pixels.mul(255).round().to(torch.uint8), loss.detach()
+
+    def _teach(
+        self,
+        student: nn.Module,
+        pool: Pool,
+        sgd: torch.optim.Optimizer,
+        schedule: MultiStepLR,
+        run: Run,
+    ) -> Tensor:
+        """Let `student` learn from the pool; it ends in eval mode. The last loss."""
+        student.train()
+        for _ in range(self.lessons):
+            pixels, logits = pool.draw(self.batch, run.generator)
+            learn = soft_loss(student(pixels), logits, self.tau)
+            sgd.zero_grad()
+            learn.backward()
+            sgd.step()
+            schedule.step()
+        student.eval()
+        return learn.detach()
