@@ -39,7 +39,7 @@ def run(
         typer.Option(
             metavar="S",
             help="A defense; repeat for several. S is a name, module:Class or "
-            "path/file.py:Class, with options as in 'nasty[omega=0.1]'.",
+            "path/file.py:Class, with options as in 'nasty\\[omega=0.1]'.",
         ),
     ] = None,
     attack: Annotated[
