@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ def check_finite(value: float, what: str) -> None:
     Raises:
         Diverged: `value` is NaN or infinite.
     """
-    if value != value or value in (float("inf"), float("-inf")):
+    if not isfinite(value):
         raise Diverged(f"{what} became {value}")
 
 

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench import __version__, registry
 from bench.errors import Unfit
 from bench.pages import charts, words
-from bench.rows import ProtectRow, Row, StealRow
+from bench.rows import ProtectRow, Row, StealRow, table_of
 from bench.tables import Board, Entry, current, official_boards
 from bench.tracks import TRACKS
 
@@ -139,7 +139,7 @@ class _Site:
                 "run.html",
                 "../",
                 row=row,
-                kind=words.kind(row),
+                kind=table_of(row),
                 title=words.title(row),
                 parent=next(
                     (r for r in self.rows if r.key == getattr(row, "parent", "")), None

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from bench.intervals import Estimate
-from bench.rows import TABLES, ProtectRow, Row, StealRow
+from bench.rows import ProtectRow, Row, StealRow
 
 GROUPS = {
     "result": "status reason accuracy network_accuracy best_accuracy fidelity kl "
@@ -65,11 +65,6 @@ def spread(estimate: Estimate | None) -> str:
 def at(share: float) -> float:
     """A share as a place on a line of 100 units, kept on the line."""
     return round(100 * min(1.0, max(0.0, share)), 2)
-
-
-def kind(row: Row) -> str:
-    """The name of the row's table."""
-    return next(name for name, kind in TABLES.items() if kind is type(row))
 
 
 def title(row: Row) -> str:
