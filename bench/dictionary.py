@@ -1,12 +1,15 @@
-"""What every column of every table means, from the docstrings of `rows.py`."""
+"""What every column of every table means, from the docstrings of their rows."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 from dataclasses import fields
+from types import UnionType
+from typing import get_args, get_type_hints
 
 from bench import rows
+from bench.published import FILE, Published
 
 HEAD = """# Published results
 
@@ -23,7 +26,8 @@ pandas.read_parquet("results/steal.parquet")
 not tracked. A row that is published stays as it is, for an equal key means an equal
 computation.
 
-This page is made from `bench/rows.py`: `bench show columns > results/README.md`.
+This page is made from `bench/rows.py` and `bench/published.py`:
+`bench show columns > results/README.md`.
 
 Accuracies, agreements and fractions are shares in [0, 1], times are seconds, memory is
 bytes, a query is one image answered.
@@ -44,14 +48,34 @@ def markdown() -> str:
             text = meanings.get(column.name, "").replace("|", "\\|")
             parts.append(f"| {column.name} | {found.type} | {null} | {text} |")
         parts.append("")
+    parts.append(_literature())
     return "\n".join(parts)
 
 
-def _meanings(kind: type[rows.Row]) -> dict[str, str]:
+def _literature() -> str:
+    """The columns of the published values, which are no rows of ours."""
+    lines = [
+        f"## {FILE}\n\n"
+        "What papers, their code and their readers report, one value a line, each\n"
+        "with its source. `bench site` sets it beside our cells.\n",
+        "| column | type | null | meaning |\n|---|---|---|---|",
+    ]
+    meanings = _meanings(Published)
+    for name, hint in get_type_hints(Published).items():
+        kind, null = (
+            (get_args(hint)[0], "yes") if isinstance(hint, UnionType) else (hint, "")
+        )
+        lines.append(
+            f"| {name} | {kind.__name__} | {null} | {meanings.get(name, '')} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _meanings(kind: type[rows.Row | Published]) -> dict[str, str]:
     """The docstring under each field of `kind` and of what it inherits."""
     found: dict[str, str] = {}
     for cls in reversed(kind.__mro__):
-        if not issubclass(cls, rows.Row):
+        if not issubclass(cls, rows.Row | Published):
             continue
         [body] = [
             node

@@ -50,10 +50,11 @@ def site(
 ) -> None:
     """Make the static site from the published tables."""
     from bench.pages import build
+    from bench.published import literature
     from bench.store import published
 
     results, out = results.expanduser(), out.expanduser()
     if not results.exists():
         raise BadResults(f"there is no folder {results}; make one with: bench run")
-    count = build(published(results), out)
+    count = build(published(results), out, literature(results))
     say(Console(), f"{count} pages; open {(out / 'index.html').resolve()}")

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench import __version__, registry
 from bench.errors import Unfit
 from bench.pages import charts, words
+from bench.published import Published, compare
 from bench.rows import ProtectRow, Row, StealRow, table_of
 from bench.tables import Board, Entry, current, official_boards
 from bench.tracks import TRACKS
@@ -26,15 +27,20 @@ MARK = ".distill-bench-site"
 """An empty file in every folder that holds a site, so that no other is replaced."""
 
 
-def build(rows: Iterable[Row], out: Path) -> int:
+def build(rows: Iterable[Row], out: Path, published: Sequence[Published] = ()) -> int:
     """Write the whole site into the folder `out`; returns how many pages it has.
 
     It is made aside and takes the place of an older one at once.
 
+    Args:
+        rows: Of all tables.
+        out: The folder.
+        published: What papers print, to be set beside the rows.
+
     Raises:
         Unfit: the folder takes no files, or holds other people's.
     """
-    site = _Site(list(rows), _environment())
+    site = _Site(list(rows), _environment(), published)
     pages = site.pages()
     if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
         raise Unfit(
@@ -90,6 +96,7 @@ class _Site:
 
     rows: Sequence[Row]
     environment: Environment
+    published: Sequence[Published]
 
     def pages(self) -> dict[str, str]:
         """Every page by its path below the site's folder."""
@@ -103,7 +110,10 @@ class _Site:
                 "",
                 boards=boards,
                 runs={_address(row): row for row in self.rows},
-            )
+            ),
+            "published.html": self._render(
+                "published.html", "", found=compare(boards, self.published)
+            ),
         }
         released = _by(releases, "defense")
         labels = {row.defense for row in releases} | {row.defense for row in steals}
