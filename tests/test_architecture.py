@@ -200,6 +200,7 @@ def test_what_plugins_meet_knows_nothing_of_the_harness(room: str) -> None:
 PUBLISHING = [
     *(HOME / f"bench/{room}.py" for room in ("rows", "tables", "intervals", "tracks")),
     *(HOME / f"bench/{room}.py" for room in ("names", "store", "published")),
+    HOME / "bench/ablations.py",
     *sources("bench/pages"),
 ]
 

@@ -128,6 +128,7 @@ def test_json_prints_rows_and_boards_and_nothing_else(capsys):
     found = json.loads(streams.out)
     assert code == 0
     assert len(found["rows"]) == 6
+    assert found["ablations"] == []
     assert found["boards"][0]["scene"]["track"] == "open"
     assert streams.err == ""
     assert found["boards"][0]["entries"][0]["naive_damage"]["high"] is None
@@ -255,6 +256,23 @@ def test_a_sweep_makes_a_row_a_value_that_is_never_ranked(here, capsys):
     rows = published(here / "results")
     labels = {r.defense: r.official for r in rows if isinstance(r, ProtectRow)}
     assert labels == {"none": True, "nasty[omega=0]": False, "nasty[omega=0.1]": False}
+
+
+def test_a_sweep_ends_in_a_table_of_its_own(here, capsys):
+    sweep = (*RUN, "--sweep", "nasty.omega=0,0.1", "--attack", "kd")
+    main([*sweep])
+    out = capsys.readouterr().out
+    main([*sweep, "--json"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert "nasty.omega, students by kd" in out
+    assert "nasty[" not in out
+    [ablation] = found["ablations"]
+    assert [point["label"] for point in ablation["points"]] == [
+        "nasty[omega=0]",
+        "nasty[omega=0.1]",
+    ]
+    assert len(found["boards"][0]["entries"]) == 3
 
 
 def test_debug_shows_the_traceback(here):

@@ -13,6 +13,7 @@ from rich.console import Console
 from bench.cli.machines import dump
 
 if TYPE_CHECKING:
+    from bench.ablations import Ablation
     from bench.plan import Plan
     from bench.rows import Row
     from bench.store import Store
@@ -65,23 +66,31 @@ def conclude(
     store: Store,
     as_json: bool,
 ) -> int:
-    """Print what a person wants to know, publish, and give the exit code."""
+    """Print what a person wants to know, publish, and give the exit code.
+
+    The points of a sweep stand in tables of their own and not on the printed boards;
+    the boards of `--json` hold them all.
+    """
+    from bench.ablations import ablations
     from bench.store import publish
     from bench.tables import boards
 
     everything = {**done, **rows}
     ordered = [everything[task] for task in made.tasks if task in everything]
-    found = boards(ordered)
+    varied = ablations(ordered)
     failed = [(task, row) for task, row in rows.items() if row.status in FAILED]
     if as_json:
         publish(ordered, results, again=force)
-        dump(_as_json(ordered, found))
+        dump(_as_json(ordered, boards(ordered), varied))
         return 1 if failed or made.broken else 0
 
+    from bench.cli.ablation import ablation_tables, unswept
     from bench.cli.display import leaderboard, wide
 
     out = wide(Console())
-    for table in leaderboard(found):
+    for table in leaderboard(boards(unswept(ordered, varied))):
+        out.print(table)
+    for table in ablation_tables(varied):
         out.print(table)
     seconds = sum(row.seconds for row in rows.values())
     say(
@@ -102,8 +111,14 @@ def conclude(
     return 1 if failed or made.broken else 0
 
 
-def _as_json(rows: Sequence[Row], found: Sequence[Board]) -> dict[str, Any]:
+def _as_json(
+    rows: Sequence[Row], found: Sequence[Board], varied: Sequence[Ablation]
+) -> dict[str, Any]:
     """Everything that the terminal shows, for machines."""
     hidden = {"samples", "curve"}
     plain = [{k: v for k, v in asdict(row).items() if k not in hidden} for row in rows]
-    return {"rows": plain, "boards": [asdict(board) for board in found]}
+    return {
+        "rows": plain,
+        "boards": [asdict(board) for board in found],
+        "ablations": [asdict(one) for one in varied],
+    }

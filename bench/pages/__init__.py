@@ -16,8 +16,9 @@ from uuid import uuid4
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import __version__, registry
+from bench.ablations import ablations
 from bench.errors import Unfit
-from bench.pages import charts, words
+from bench.pages import ablation_charts, charts, words
 from bench.published import Published, compare
 from bench.rows import ProtectRow, Row, StealRow, table_of
 from bench.tables import Board, Entry, current, official_boards
@@ -102,6 +103,7 @@ class _Site:
         """Every page by its path below the site's folder."""
         now = sorted(current(self.rows), key=words.title)
         boards = official_boards(self.rows)
+        found = ablations(self.rows)
         steals = [row for row in now if isinstance(row, StealRow)]
         releases = [row for row in now if isinstance(row, ProtectRow)]
         pages = {
@@ -132,8 +134,10 @@ class _Site:
                 entries=_entries(boards, label),
                 figures=sorted({name for row in mine for name in row.figures}),
                 charts=charts.defense(boards, label),
+                ablations=ablation_charts.defense(found, label, labels),
             )
-        for label, mine in _by(steals, "attack").items():
+        played = _by(steals, "attack")
+        for label, mine in played.items():
             pages[f"attack/{words.slug(label)}.html"] = self._render(
                 "attack.html",
                 "../",
@@ -142,7 +146,7 @@ class _Site:
                 steals=mine,
                 first=mine[0],
                 samples=[r for r in mine if isinstance(r, StealRow) and r.samples],
-                charts=[],
+                ablations=ablation_charts.attack(found, label, played),
             )
         for row in self.rows:
             pages[_address(row)] = self._render(
@@ -161,7 +165,7 @@ class _Site:
 
     def _render(self, template: str, up: str, **facts: Any) -> str:
         """A page of `facts`; `up` leads from its folder to the site's."""
-        facts.setdefault("charts", [])
+        facts = {"charts": [], "ablations": None} | facts
         return self.environment.get_template(template).render(up=up, **facts)
 
 

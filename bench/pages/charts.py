@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from bench.intervals import Estimate
 from bench.rows import Row
 from bench.tables import UNDEFENDED, Board, Entry
 
@@ -36,7 +38,7 @@ def run(row: Row) -> list[str]:
             name="test accuracy",
         )
     )
-    return [_html(figure, "curve", "checkpoint", "test accuracy in %")]
+    return [html(figure, "curve", "checkpoint", "test accuracy in %")]
 
 
 def defense(boards: Sequence[Board], label: str) -> list[str]:
@@ -62,7 +64,7 @@ def defense(boards: Sequence[Board], label: str) -> list[str]:
                 )
         name = f"chart-{len(found)}"
         text = f"student accuracy in %, {board.scene.track}"
-        found.append(_html(figure, name, "attack", text))
+        found.append(html(figure, name, "attack", text))
     return found
 
 
@@ -72,26 +74,33 @@ def _dots(entry: Entry, colour: str, symbol: str) -> go.Scatter:
     return go.Scatter(
         x=[attack for attack, _ in seen],
         y=[100 * found.value for _, found in seen],
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [100 * (f.high - f.value) if f.n > 1 else 0 for _, f in seen],
-            "arrayminus": [100 * (f.value - f.low) if f.n > 1 else 0 for _, f in seen],
-        },
+        error_y=reach([f for _, f in seen]),
         mode="markers",
         marker={"color": colour, "size": 11, "symbol": symbol},
         name=f"from {entry.defense}",
     )
 
 
-def _html(figure: go.Figure, name: str, across: str, up: str) -> str:
+def reach(seen: Sequence[Estimate | None]) -> dict[str, Any]:
+    """Error bars from the intervals; one seed alone has none."""
+    known = [f if f is not None and f.n > 1 else None for f in seen]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (f.high - f.value) if f else 0 for f in known],
+        "arrayminus": [100 * (f.value - f.low) if f else 0 for f in known],
+    }
+
+
+def html(figure: go.Figure, name: str, across: str, up: str) -> str:
+    """`figure` as the part of a page that the script draws into."""
     figure.update_layout(
         height=320,
         margin={"l": 50, "r": 20, "t": 20, "b": 40},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": INK, "family": "system-ui, sans-serif"},
-        legend={"orientation": "h", "y": 1.15},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": INK},
         xaxis={"title": across, "gridcolor": "rgba(122,134,153,0.2)"},
         yaxis={"title": up, "range": [0, 101], "gridcolor": "rgba(122,134,153,0.2)"},
