@@ -104,6 +104,8 @@ def conclude(
 
 def _as_json(rows: Sequence[Row], found: Sequence[Board]) -> dict[str, Any]:
     """Everything that the terminal shows, for machines."""
-    hidden = {"samples", "curve"}
+    from bench.rows import BULKY
+
+    hidden = BULKY | {"curve"}
     plain = [{k: v for k, v in asdict(row).items() if k not in hidden} for row in rows]
     return {"rows": plain, "boards": [asdict(board) for board in found]}
