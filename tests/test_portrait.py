@@ -1,7 +1,8 @@
-"""Portraits of released teachers: their numbers and their manners."""
+"""Portraits of released teachers: their numbers, their manners, and their figures."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from io import BytesIO
@@ -20,6 +21,7 @@ from bench.cli.look import _row
 from bench.cli.outcome import _as_json
 from bench.data import PLAIN, Dataset, Images
 from bench.errors import TimedOut
+from bench.pages import build
 from bench.perform import Session, perform
 from bench.plan import Request, plan
 from bench.plugin import Released
@@ -380,6 +382,10 @@ def bare(row: ProtectRow) -> ProtectRow:
     return replace(row, **{name: getattr(plain, name) for name in COLUMNS})
 
 
+def charts_of(text: str) -> list[str]:
+    return re.findall(r'<div id="([^"]+)" class="plotly-graph-div"', text)
+
+
 def test_a_file_from_before_there_were_portraits_still_reads(tmp_path):
     path, row = tmp_path / "protect.parquet", release("nasty")
     write([row], ProtectRow, path)
@@ -388,3 +394,81 @@ def test_a_file_from_before_there_were_portraits_still_reads(tmp_path):
     pq.write_table(pq.read_table(path).drop_columns(sorted(COLUMNS)), path)
 
     assert list(read(ProtectRow, path)) == [bare(row)]
+
+
+def test_the_page_of_a_defense_shows_both_teachers(tmp_path):
+    build([release("none"), release("nasty"), release("nasty", seed=1)], tmp_path)
+
+    text = (tmp_path / "defense" / "nasty.html").read_text(encoding="utf-8")
+    names = charts_of(text)
+    # Four classes, two maps of two teachers, one histogram.
+    assert len(names) == len(set(names)) == 4 + 4 + 1
+    assert text.count("<h3>") == 1
+    assert '"name":"none"' in text and '"name":"nasty"' in text
+    assert text.count('class="tile"') == 4
+    assert "Seed 0: t-SNE of the network" in text
+    assert "assets/plotly.min.js" in text
+    assert '<a href="../run/pnone0.html">pnone0</a> and' in text
+
+
+def test_the_undefended_teacher_stands_alone_on_its_page(tmp_path):
+    build([release("none"), release("nasty")], tmp_path)
+
+    text = (tmp_path / "defense" / "none.html").read_text(encoding="utf-8")
+    assert len(charts_of(text)) == 4 + 2 + 1
+    assert '"name":"nasty"' not in text
+
+
+def test_the_undefended_teacher_of_another_setting_does_not_stand_beside(tmp_path):
+    build([release("none", parent="another"), release("nasty")], tmp_path)
+
+    text = (tmp_path / "defense" / "nasty.html").read_text(encoding="utf-8")
+    assert len(charts_of(text)) == 4 + 2 + 1
+    assert '"name":"none"' not in text
+
+
+def test_every_setting_has_figures_and_a_heading_of_its_own(tmp_path):
+    other = release("nasty", key="p2", parent="t2", dataset="cifar10")
+
+    build([release("nasty"), other], tmp_path)
+
+    text = (tmp_path / "defense" / "nasty.html").read_text(encoding="utf-8")
+    assert re.findall(r"<h3>.*?, (\w+), resnet8, seed 0</h3>", text) == [
+        "digits",
+        "cifar10",
+    ]
+    assert len(set(charts_of(text))) == 2 * (4 + 2 + 1)
+
+
+def test_of_many_classes_the_ten_likeliest_have_a_bar(tmp_path):
+    replies = torch.full((40, 30), -8.0)
+    replies[:, 15:25] = 0
+    drawn = columns(images(40), replies.log_softmax(1), [])
+
+    build([release("nasty", **drawn)], tmp_path)
+
+    text = (tmp_path / "defense" / "nasty.html").read_text(encoding="utf-8")
+    assert str([str(c) for c in range(15, 25)]).replace("'", '"').replace(
+        ", ", ","
+    ) in (text)
+    assert "the ten likeliest are shown" in text
+
+
+def test_rows_without_a_portrait_have_no_section(tmp_path):
+    build([bare(release("none")), bare(release("nasty"))], tmp_path)
+
+    text = (tmp_path / "defense" / "nasty.html").read_text(encoding="utf-8")
+    assert "Portrait" not in text
+    assert charts_of(text) == []
+    assert not list((tmp_path / "run").glob("*.png"))
+
+
+def test_the_examples_are_a_file_and_the_numbers_are_no_text(tmp_path):
+    row = release("nasty")
+
+    build([row], tmp_path)
+
+    assert (tmp_path / "run" / "pnasty0.png").read_bytes() == row.response_images
+    assert "../run/pnasty0.png" in (tmp_path / "defense" / "nasty.html").read_text()
+    run = (tmp_path / "run" / "pnasty0.html").read_text(encoding="utf-8")
+    assert "features map" not in run and str(row.features_map[0]) not in run

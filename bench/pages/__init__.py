@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import __version__, registry
 from bench.errors import Unfit
-from bench.pages import charts, words
+from bench.pages import charts, portrait_charts, words
 from bench.rows import ProtectRow, Row, StealRow, table_of
 from bench.tables import Board, Entry, current, official_boards
 from bench.tracks import TRACKS
@@ -51,6 +51,8 @@ def build(rows: Iterable[Row], out: Path) -> int:
         for row in site.rows:
             if isinstance(row, StealRow) and row.samples:
                 (fresh / "run" / f"{row.key}.png").write_bytes(row.samples)
+            if isinstance(row, ProtectRow) and row.response_images:
+                (fresh / "run" / f"{row.key}.png").write_bytes(row.response_images)
         for asset in (_home() / "assets").iterdir():
             shutil.copyfile(asset, fresh / "assets" / asset.name)
         charts.copy_script(fresh / "assets")
@@ -79,7 +81,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= words.FILTERS
+    made.filters |= words.FILTERS | {"colour": portrait_charts.colour}
     made.globals |= {"version": __version__, "tracks": TRACKS, "slug": words.slug}
     return made
 
@@ -122,6 +124,7 @@ class _Site:
                 entries=_entries(boards, label),
                 figures=sorted({name for row in mine for name in row.figures}),
                 charts=charts.defense(boards, label),
+                portraits=portrait_charts.portraits(mine, releases),
             )
         for label, mine in _by(steals, "attack").items():
             pages[f"attack/{words.slug(label)}.html"] = self._render(
@@ -151,7 +154,7 @@ class _Site:
 
     def _render(self, template: str, up: str, **facts: Any) -> str:
         """A page of `facts`; `up` leads from its folder to the site's."""
-        facts.setdefault("charts", [])
+        facts = {"charts": [], "portraits": []} | facts
         return self.environment.get_template(template).render(up=up, **facts)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -16,6 +17,7 @@ from bench.tables import UNDEFENDED, Board, Entry
 
 SCRIPT = "plotly.min.js"
 INK, ACCENT, GREY = "#7a8699", "#d9480f", "#4c6ef5"
+GRID = "rgba(122,134,153,0.2)"
 
 
 def copy_script(folder: Path) -> None:
@@ -86,6 +88,21 @@ def _dots(entry: Entry, colour: str, symbol: str) -> go.Scatter:
 
 def _html(figure: go.Figure, name: str, across: str, up: str) -> str:
     figure.update_layout(
+        xaxis={"title": across, "gridcolor": GRID},
+        yaxis={"title": up, "range": [0, 101], "gridcolor": GRID},
+    )
+    return html(figure, name)
+
+
+def html(figure: go.Figure, name: str, **layout: Any) -> str:
+    """The element `name` that the script fills with `figure`, in the site's colours.
+
+    Args:
+        figure: With its own axes.
+        name: Unlike any other on its page.
+        layout: What departs from the usual layout.
+    """
+    figure.update_layout(
         height=320,
         margin={"l": 50, "r": 20, "t": 20, "b": 40},
         paper_bgcolor="rgba(0,0,0,0)",
@@ -93,9 +110,8 @@ def _html(figure: go.Figure, name: str, across: str, up: str) -> str:
         font={"color": INK, "family": "system-ui, sans-serif"},
         legend={"orientation": "h", "y": 1.15},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": INK},
-        xaxis={"title": across, "gridcolor": "rgba(122,134,153,0.2)"},
-        yaxis={"title": up, "range": [0, 101], "gridcolor": "rgba(122,134,153,0.2)"},
     )
+    figure.update_layout(**layout)
     text: str = figure.to_html(
         full_html=False,
         include_plotlyjs=False,
