@@ -108,6 +108,25 @@ class ProtectRow(Row):
     """Share of test images on which replies and undefended teacher agree."""
     calibration_error: float | None = None
     """Of the replies."""
+    responses: list[float] = field(default_factory=list)
+    """Portrait, of seed 0 alone, for it costs seconds: the K log-probabilities, in nats
+    and at least log 1e-12, replied to the first test image of each of the first ten
+    classes, example after example."""
+    response_classes: list[int] = field(default_factory=list)
+    """Portrait: the examples' labels, in the order of `responses`."""
+    response_images: bytes | None = None
+    """Portrait: PNG of the examples, side by side in the order of `responses`."""
+    features_map: list[float] = field(default_factory=list)
+    """Portrait: t-SNE of the input of the network's last Linear layer, x0, y0, x1, ...,
+    of up to 500 test images, balanced over classes. The unit means nothing. Empty where
+    there is no such layer or nothing to tell apart."""
+    logits_map: list[float] = field(default_factory=list)
+    """Portrait: the same of the replies' log-probabilities."""
+    map_classes: list[int] = field(default_factory=list)
+    """Portrait: labels of the images on both maps, in their order."""
+    confidence: list[float] = field(default_factory=list)
+    """Portrait: share of test images whose largest probability, as replied, lies in
+    each of 20 bins of equal width over [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +182,18 @@ TABLES: dict[str, type[Row]] = {
 }
 """Every table by the name of its file in `results/`."""
 
+BULKY = {
+    "samples",
+    "responses",
+    "response_classes",
+    "response_images",
+    "features_map",
+    "logits_map",
+    "map_classes",
+    "confidence",
+}
+"""Columns to be drawn and not to be read: terminals leave them out."""
+
 _ARROW: dict[Any, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
@@ -171,6 +202,7 @@ _ARROW: dict[Any, pa.DataType] = {
     bytes: pa.binary(),
     datetime: pa.timestamp("us", tz="UTC"),
     list[str]: pa.list_(pa.string()),
+    list[int]: pa.list_(pa.int64()),
     list[float]: pa.list_(pa.float64()),
     dict[str, float]: pa.map_(pa.string(), pa.float64()),
 }

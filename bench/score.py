@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench import portrait
 from bench.data import Dataset
 from bench.errors import BadPlugin, Diverged
 from bench.plugin import Released
+from bench.seeds import seeded
 
 BINS = 15
 """Of the calibration error, as in https://arxiv.org/abs/1706.04599."""
@@ -113,6 +116,20 @@ class Referee:
             "fidelity": agreement(replies, self.network(teacher, "the teacher")),
             "calibration_error": calibration_error(replies, labels),
         }
+
+    def portrait(self, released: Released) -> dict[str, Any]:
+        """The columns of a `ProtectRow` that picture the released teacher.
+
+        Raises:
+            BadPlugin: what it replies is not `(N, K)`.
+            Diverged: a reply is NaN.
+        """
+        # An answer may draw at random: it does so aside from the run.
+        with seeded(0, self.device):
+            replies = self.replies(released.reply, "the released teacher")
+        with portrait.features(released.network) as seen:
+            self.network(released.network, "the released network")
+        return portrait.columns(self.dataset.test, replies.cpu(), seen)
 
     def student(self, student: nn.Module, released: Released) -> dict[str, float]:
         """The measured columns of a `StealRow`."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bench import data, networks, threat
 from bench.data import Batch, Dataset
-from bench.errors import BadPlugin
+from bench.errors import BadPlugin, TimedOut
 from bench.plugin import Attack, Defense, Harness, Released, Run
 from bench.recipe import Recipe
 from bench.samples import png
@@ -123,7 +123,10 @@ class Worker:
             part.eval()
         self._check_skeleton(task, defense, released, run)
         before = self._teacher(task.teacher)
-        return released.parts(), self.desk.referee.released(released, before)
+        measured: dict[str, Any] = dict(self.desk.referee.released(released, before))
+        if task.root.seed == 0:  # one portrait a setting: t-SNE costs seconds
+            measured |= self._portrait(released)
+        return released.parts(), measured
 
     def _steal(self, task: Steal) -> Outcome:
         run = self._run(task, task.recipe)
@@ -147,6 +150,17 @@ class Worker:
             **self.desk.referee.student(student, released),
         }
         return {"network": student}, measured
+
+    def _portrait(self, released: Released) -> dict[str, Any]:
+        """Its portrait's columns; whatever is odd about it, its scores stand."""
+        try:
+            return self.desk.referee.portrait(released)
+        except TimedOut:
+            raise
+        except Exception as error:  # noqa: BLE001 - a network may be anything
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            self.desk.flag(f"no portrait: {text}")
+            return {}
 
     def _check_skeleton(
         self, task: Protect, defense: Defense, released: Released, run: Run

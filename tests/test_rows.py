@@ -92,6 +92,13 @@ FULL: dict[str, Row] = {
         network_accuracy=0.96,
         fidelity=0.95,
         calibration_error=0.1,
+        responses=[-0.1, -2.4],
+        response_classes=[0],
+        response_images=b"\x89PNG\r\n\x00\xff",
+        features_map=[1.25, -3.5],
+        logits_map=[0.5, 2.0],
+        map_classes=[7],
+        confidence=[0.0, 1.0],
     ),
     "steal": StealRow(
         **COMMON,

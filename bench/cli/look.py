@@ -139,14 +139,13 @@ def _protocol(name: str) -> dict[str, Any] | None:
 
 
 def _row(key: str, results: Path, store: Path) -> dict[str, Any] | None:
-    from bench.rows import Row
+    from bench.rows import BULKY, Row
     from bench.store import Store, published
 
     rows: list[Row] = [*published(results), *Store(store.expanduser().resolve()).rows()]
     for row in rows:
         if row.key.startswith(key) and len(key) >= 4:
-            hidden = {"samples"}
-            return {k: v for k, v in asdict(row).items() if k not in hidden}
+            return {k: v for k, v in asdict(row).items() if k not in BULKY}
     return None
 
 

@@ -115,7 +115,9 @@ def _as_json(
     rows: Sequence[Row], found: Sequence[Board], varied: Sequence[Ablation]
 ) -> dict[str, Any]:
     """Everything that the terminal shows, for machines."""
-    hidden = {"samples", "curve"}
+    from bench.rows import BULKY
+
+    hidden = BULKY | {"curve"}
     plain = [{k: v for k, v in asdict(row).items() if k not in hidden} for row in rows]
     return {
         "rows": plain,

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench import __version__, registry
 from bench.ablations import ablations
 from bench.errors import Unfit
-from bench.pages import ablation_charts, charts, words
+from bench.pages import ablation_charts, charts, portrait_charts, words
 from bench.published import Published, compare
 from bench.rows import ProtectRow, Row, StealRow, table_of
 from bench.tables import Board, Entry, current, official_boards
@@ -58,6 +58,8 @@ def build(rows: Iterable[Row], out: Path, published: Sequence[Published] = ()) -
         for row in site.rows:
             if isinstance(row, StealRow) and row.samples:
                 (fresh / "run" / f"{row.key}.png").write_bytes(row.samples)
+            if isinstance(row, ProtectRow) and row.response_images:
+                (fresh / "run" / f"{row.key}.png").write_bytes(row.response_images)
         for asset in (_home() / "assets").iterdir():
             shutil.copyfile(asset, fresh / "assets" / asset.name)
         charts.copy_script(fresh / "assets")
@@ -86,7 +88,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= words.FILTERS
+    made.filters |= words.FILTERS | {"colour": portrait_charts.colour}
     made.globals |= {"version": __version__, "tracks": TRACKS, "slug": words.slug}
     return made
 
@@ -135,6 +137,7 @@ class _Site:
                 figures=sorted({name for row in mine for name in row.figures}),
                 charts=charts.defense(boards, label),
                 ablations=ablation_charts.defense(found, label, labels),
+                portraits=portrait_charts.portraits(mine, releases),
             )
         played = _by(steals, "attack")
         for label, mine in played.items():
@@ -165,7 +168,7 @@ class _Site:
 
     def _render(self, template: str, up: str, **facts: Any) -> str:
         """A page of `facts`; `up` leads from its folder to the site's."""
-        facts = {"charts": [], "ablations": None} | facts
+        facts = {"charts": [], "ablations": None, "portraits": []} | facts
         return self.environment.get_template(template).render(up=up, **facts)
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from bench.ablations import Ablation, Reading, name_of
 from bench.intervals import Estimate
-from bench.pages.charts import ACCENT, GREY, INK, html, reach
+from bench.pages.charts import ACCENT, GREY, INK, percents, reach
 from bench.tables import UNDEFENDED
 
 TEACHER = "#2f9e44"
@@ -112,7 +112,7 @@ def _chart(one: Ablation, name: str) -> str:
     zeros = [point.zero for point in one.points]
     figure.add_trace(_dashes(places, zeros, one.zero_is or "zero line", INK, "dot"))
     figure.update_xaxes(type="category", categoryarray=places)
-    return html(figure, name, one.name, "accuracy in %")
+    return percents(figure, name, one.name, "accuracy in %")
 
 
 def _estimate(reading: Reading | None) -> Estimate | None:

@@ -18,6 +18,7 @@ from bench.tables import UNDEFENDED, Board, Entry
 
 SCRIPT = "plotly.min.js"
 INK, ACCENT, GREY = "#7a8699", "#d9480f", "#4c6ef5"
+GRID = "rgba(122,134,153,0.2)"
 
 
 def copy_script(folder: Path) -> None:
@@ -38,7 +39,7 @@ def run(row: Row) -> list[str]:
             name="test accuracy",
         )
     )
-    return [html(figure, "curve", "checkpoint", "test accuracy in %")]
+    return [percents(figure, "curve", "checkpoint", "test accuracy in %")]
 
 
 def defense(boards: Sequence[Board], label: str) -> list[str]:
@@ -64,7 +65,7 @@ def defense(boards: Sequence[Board], label: str) -> list[str]:
                 )
         name = f"chart-{len(found)}"
         text = f"student accuracy in %, {board.scene.track}"
-        found.append(html(figure, name, "attack", text))
+        found.append(percents(figure, name, "attack", text))
     return found
 
 
@@ -92,8 +93,23 @@ def reach(seen: Sequence[Estimate | None]) -> dict[str, Any]:
     }
 
 
-def html(figure: go.Figure, name: str, across: str, up: str) -> str:
-    """`figure` as the part of a page that the script draws into."""
+def percents(figure: go.Figure, name: str, across: str, up: str) -> str:
+    """`html` of a figure of percents over `across`."""
+    figure.update_layout(
+        xaxis={"title": across, "gridcolor": GRID},
+        yaxis={"title": up, "range": [0, 101], "gridcolor": GRID},
+    )
+    return html(figure, name)
+
+
+def html(figure: go.Figure, name: str, **layout: Any) -> str:
+    """The element `name` that the script fills with `figure`, in the site's colours.
+
+    Args:
+        figure: With its own axes.
+        name: Unlike any other on its page.
+        layout: What departs from the usual layout.
+    """
     figure.update_layout(
         height=320,
         margin={"l": 50, "r": 20, "t": 20, "b": 40},
@@ -102,9 +118,8 @@ def html(figure: go.Figure, name: str, across: str, up: str) -> str:
         font={"color": INK, "family": "system-ui, sans-serif"},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": INK},
-        xaxis={"title": across, "gridcolor": "rgba(122,134,153,0.2)"},
-        yaxis={"title": up, "range": [0, 101], "gridcolor": "rgba(122,134,153,0.2)"},
     )
+    figure.update_layout(**layout)
     text: str = figure.to_html(
         full_html=False,
         include_plotlyjs=False,

@@ -77,7 +77,7 @@ def title(row: Row) -> str:
 
 
 def facts(row: Row) -> dict[str, list[tuple[str, str]]]:
-    """Names and texts of all columns but the curve and the samples, in groups."""
+    """Names and texts of all columns but those that are drawn, in groups."""
     have = {f.name for f in fields(row)}
     return {
         group: [(n, _text(n, getattr(row, n))) for n in names.split() if n in have]
