@@ -1,4 +1,4 @@
-"""The distillation loss, and the student that learns by it; shared by `*kd.py`."""
+"""The distillation loss, and students that learn by it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import MultiStepLR
 
 from bench import Attack, Batch, Paper, Run, SoftLabels, TrainImages, train
 from bench.options import Positive, Share
@@ -23,6 +25,18 @@ def soft_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
     # As probabilities: a class that the teacher rules out, log 0, then adds nothing.
     target = (teacher / tau).softmax(dim=1)  # (B, K)
     return tau**2 * F.kl_div(learned, target, reduction="batchmean")
+
+
+def annealed(student: nn.Module, rate: float, steps: int) -> tuple[SGD, MultiStepLR]:
+    """How DAFL's authors train a student: SGD, and its schedule over `steps`.
+
+    Momentum 0.9, weight decay 5e-4, the rate divided by 10 at 40 and 80 % of the steps
+    (https://github.com/huawei-noah/Efficient-Computing, DAFL on CIFAR-10).
+    """
+    sgd = SGD(
+        student.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4, fused=True
+    )
+    return sgd, MultiStepLR(sgd, [int(steps * 0.4), int(steps * 0.8)], gamma=0.1)
 
 
 @dataclass(frozen=True)

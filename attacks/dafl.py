@@ -9,9 +9,8 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import MultiStepLR
 
-from attacks._distillation import soft_loss
+from attacks._distillation import annealed, soft_loss
 from attacks._generator import Generator
 from bench import Attack, NoImages, Paper, Run, Skipped, Weights, check_finite
 from bench.options import Count, Positive, Weight
@@ -58,7 +57,7 @@ class _Features:
         self._hook = layers[-1].register_forward_pre_hook(self._read)
 
     def _read(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.last = inputs[0]
+        self.last = inputs[0].float()  # bf16 is too coarse for a mean over them
 
 
 @dataclass(frozen=True)
@@ -118,14 +117,13 @@ class DAFL(Attack[Weights, NoImages]):
         if run.shape[1] % 4 or run.shape[2] % 4:
             raise Skipped(f"images of {run.shape[1:]} pixels are no multiple of 4")
         features = _Features(teacher.network)
-        generator = Generator(self.latent, run.shape, self.width, self.contrast)
-        generator.to(run.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        adam = torch.optim.Adam(generator.parameters(), lr=self.generator_rate)
-        sgd = torch.optim.SGD(
-            student.parameters(), lr=self.student_rate, momentum=0.9, weight_decay=5e-4
+        generator = run.place(
+            Generator(self.latent, run.shape, self.width, self.contrast)
         )
-        drops = [int(self.iterations * 0.4), int(self.iterations * 0.8)]
-        schedule = MultiStepLR(sgd, drops, gamma=0.1)
+        adam = torch.optim.Adam(
+            generator.parameters(), lr=self.generator_rate, fused=True
+        )
+        sgd, schedule = annealed(student, self.student_rate, self.iterations)
         late = torch.zeros(run.classes, device=run.device)
         report_every = max(1, self.iterations // 20)
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from attacks._distillation import soft_loss
+from attacks._distillation import annealed, soft_loss
 from bench import Attack, NoImages, Paper, Run, Skipped, Weights, check_finite
 from bench.options import Count, NonNegative, Positive, Weight
 
@@ -95,7 +95,8 @@ class Watched:
 
     def _read(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         mean, var = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
-        self._gaps.append(bn_gap(inputs[0], mean, var))
+        # In bf16 statistics would be too coarse to be compared.
+        self._gaps.append(bn_gap(inputs[0].float(), mean, var))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `(B, K)` for `(B, C, H, W)`, and the sum of `bn_gap` over layers."""
@@ -211,12 +212,8 @@ class DeepInversion(Attack[Weights, NoImages]):
         """
         watched = Watched(teacher.network)
         pool = Pool(self.batches * self.batch, run)
-        sgd = torch.optim.SGD(
-            student.parameters(), lr=self.student_rate, momentum=0.9, weight_decay=5e-4
-        )
         lessons = self.batches * self.lessons
-        drops = [int(lessons * 0.4), int(lessons * 0.8)]
-        schedule = MultiStepLR(sgd, drops, gamma=0.1)
+        sgd, schedule = annealed(student, self.student_rate, lessons)
         unusual = torch.zeros((), device=run.device)
         on_target = torch.zeros((), device=run.device)
 
@@ -272,7 +269,7 @@ class DeepInversion(Attack[Weights, NoImages]):
         )
         edge = 0.5 / UNIT
         x.clamp_(-edge, edge).requires_grad_()
-        adam = torch.optim.Adam([x], lr=self.rate)
+        adam = torch.optim.Adam([x], lr=self.rate, fused=True)
         reach = (-self.jitter, self.jitter + 1)
         rolls = torch.randint(
             *reach, (self.steps, 2), generator=run.generator, device=run.device

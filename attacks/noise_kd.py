@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import MultiStepLR
 
-from attacks._distillation import soft_loss
+from attacks._distillation import annealed, soft_loss
 from bench import Attack, NoImages, Paper, Run, SoftLabels, check_finite
 from bench.options import Count, Positive
 
@@ -55,11 +54,7 @@ class NoiseKD(Attack[SoftLabels, NoImages]):
             BudgetExhausted: more answers are needed than are granted.
             Diverged: the loss is not finite any more.
         """
-        sgd = torch.optim.SGD(
-            student.parameters(), lr=self.rate, momentum=0.9, weight_decay=5e-4
-        )
-        drops = [int(self.iterations * 0.4), int(self.iterations * 0.8)]
-        schedule = MultiStepLR(sgd, drops, gamma=0.1)
+        sgd, schedule = annealed(student, self.rate, self.iterations)
         report_every = max(1, self.iterations // 20)
 
         student.train()

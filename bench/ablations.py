@@ -51,6 +51,8 @@ class Place:
     student: str
     revision: int
     data_fingerprint: str
+    data_share: float
+    precision: str
     teacher_recipe: str
     """An ablation holds rows of other recipes too, and never mixes them."""
     student_recipe: str
@@ -157,6 +159,8 @@ def _place(row: StealRow) -> Place:
         row.student,
         row.revision,
         row.data_fingerprint,
+        row.data_share,
+        row.precision,
         row.teacher_recipe,
         row.student_recipe,
     )

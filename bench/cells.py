@@ -31,6 +31,8 @@ class Scene:
     revision: int = 1
     """`bench.REVISION` of the core that ran."""
     data_fingerprint: str = ""
+    data_share: float = 1.0
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def scene_of(row: StealRow) -> Scene:
         row.protocol_version,
         row.revision,
         row.data_fingerprint,
+        row.data_share,
+        row.precision,
     )
 
 
@@ -75,6 +79,8 @@ def belongs(row: ProtectRow, scene: Scene) -> bool:
         row.protocol_version,
         row.revision,
         row.data_fingerprint,
+        row.data_share,
+        row.precision,
     ) == (
         scene.dataset,
         scene.teacher,
@@ -82,6 +88,8 @@ def belongs(row: ProtectRow, scene: Scene) -> bool:
         scene.version,
         scene.revision,
         scene.data_fingerprint,
+        scene.data_share,
+        scene.precision,
     )
 
 

@@ -65,6 +65,14 @@ def versions(device: torch.device) -> dict[str, str | None]:
     }
 
 
+def set_precision(precision: str) -> None:
+    """Let float32 products on a GPU be exact under fp32, and TF32 under bf16."""
+    tf32 = precision == "bf16"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = True
+
+
 def forget_peak(device: torch.device) -> None:
     """Start to measure peak memory anew, where the system allows it."""
     if device.type == "cuda":

@@ -20,13 +20,15 @@ from torch import nn
 
 from bench import REVISION, __version__, data, machine
 from bench.deadline import deadline
+from bench.desk import Desk, Notice
 from bench.errors import Stopped, Unfit
 from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.score import Referee
 from bench.seeds import seeded
+from bench.shelves import state_of
 from bench.store import Store
 from bench.tasks import Protect, Steal, Task, TrainTeacher, key
-from bench.work import Desk, Notice, Worker, seed_of, state_of
+from bench.work import Worker, seed_of
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,19 @@ class Session:
     """CPU threads of one task. Results repeat to the bit for one number of threads."""
     timeout: float | None = None
     """Seconds that one task may take."""
+    compiled: bool = False
+    """Whether networks go through torch.compile."""
 
 
 def perform(task: Task, session: Session, notice: Notice) -> Row:
     """Do `task`, keep its row and artefacts in the store, and return the row."""
     torch.set_num_threads(session.threads)
     device = torch.device(session.device)
-    dataset = data.load(task.root.setting.dataset)
-    desk = Desk(dataset, Referee(dataset, device), notice)
+    setting = task.root.setting
+    dataset = data.load(setting.dataset).reduced(setting.share)
+    machine.set_precision(setting.precision)
+    referee = Referee(dataset, device)
+    desk = Desk(dataset, referee, notice, setting.precision, session.compiled)
     machine.forget_peak(device)
     started, clock = datetime.now(UTC), time.perf_counter()
     measured: dict[str, Any] = {}
@@ -152,6 +159,8 @@ def _row(task: Task, session: Session) -> Callable[..., Row]:
         "protocol_version": root.setting.version,
         "dataset": root.setting.dataset,
         "data_fingerprint": root.setting.fingerprint,
+        "data_share": root.setting.share,
+        "precision": root.setting.precision,
         "teacher": root.network,
         "teacher_recipe": _json(asdict(root.recipe)),
         "seed": root.seed,
@@ -162,6 +171,7 @@ def _row(task: Task, session: Session) -> Callable[..., Row]:
         **machine.versions(device),
         "device": machine.device_name(device),
         "threads": session.threads,
+        "compiled": session.compiled,
         "command": session.command,
     }
     if isinstance(task, TrainTeacher):

@@ -28,7 +28,8 @@ class Request:
     attacks: tuple[str, ...] = ()
     students: tuple[str, ...] = ()
     dataset: str = ""
-    teacher: str = ""
+    teachers: tuple[str, ...] = ()
+    precision: str = ""
     seeds: int = 0
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """`--set`: values by option by plugin; `recipe` stands for every recipe."""
@@ -63,24 +64,29 @@ def plan(request: Request) -> Plan:
     """
     protocol = request.protocol
     broken: list[str] = []
-    defenses = _plugins("defense", request.defenses, request, broken)
-    attacks = _plugins("attack", request.attacks, request, broken)
-    attacks += _zero_lines(attacks, request)
-    _check_names(request, [*defenses, *attacks])
+    pairs = _pairs(request, broken)
 
-    name, network = request.dataset or protocol.dataset, request.teacher
+    name = request.dataset or protocol.dataset
+    precision = request.precision or protocol.precision
+    networks = request.teachers or protocol.teachers
+    students = {n: protocol.students_of(n, request.students) for n in networks}
+    asked = dict.fromkeys([*networks, *(s for n in networks for s in students[n])])
+    _check_networks(protocol, asked)
+    fields = request.settings.get("recipe", {})
+    recipes = {n: protocol.recipe_of(n, fields) for n in asked}
     dataset = data.load(name)
     setting = Setting(
-        protocol.name, protocol.version, dataset.name, dataset.fingerprint
+        protocol.name,
+        protocol.version,
+        dataset.name,
+        dataset.fingerprint,
+        protocol.share,
+        precision,
     )
-    network = network or protocol.teacher
-    students = request.students or protocol.students
-    _check_networks(protocol, (network, *students))
-    recipe = request.settings.get("recipe", {})
-    recipes = {n: protocol.recipe_of(n, recipe) for n in (network, *students)}
     faithful = (
         _genuine(protocol)
-        and (name, network) == (protocol.dataset, protocol.teacher)
+        and not protocol.sweeps
+        and (name, precision) == (protocol.dataset, protocol.precision)
         and all(recipes[n] == protocol.recipe_of(n, {}) for n in recipes)
     )
     panel = _labels("attack", protocol)
@@ -88,18 +94,18 @@ def plan(request: Request) -> Plan:
 
     steals: list[Task] = []
     notes: dict[str, None] = {}
-    for seed, defense in product(range(request.seeds or protocol.seeds), defenses):
-        official = faithful and seed < protocol.seeds
+    for seed, network in product(range(request.seeds or protocol.seeds), networks):
+        official = faithful and seed < protocol.seeds and network in protocol.teachers
         teacher = TrainTeacher(setting, network, recipes[network], seed, official)
-        # Whoever submits a defense may enter it with its defaults.
-        entered = defense.label in entrants or "[" not in defense.label
-        release = Protect(teacher, defense, official and entered)
-        for attack, student in product(attacks, students):
+        for (defense, attack), student in product(pairs, students[network]):
             if attack.make().teacherless and defense.label != CONTROL_DEFENSE:
                 continue
             if why := _excluded(attack, student, network):
                 notes[why] = None
                 continue
+            # Whoever submits a defense may enter it with its defaults.
+            entered = defense.label in entrants or "[" not in defense.label
+            release = Protect(teacher, defense, official and entered)
             own = release.official and attack.label in panel
             steals.append(
                 Steal(
@@ -107,20 +113,76 @@ def plan(request: Request) -> Plan:
                     attack=attack,
                     student=student,
                     recipe=recipes[student],
-                    official=own and student in protocol.students,
+                    official=own and student in protocol.students_of(network),
                 )
             )
-    return Plan(request, tuple(with_parents(steals)), tuple(notes), tuple(broken))
+    return Plan(
+        request, tuple(with_parents(steals)), tuple(notes), tuple(dict.fromkeys(broken))
+    )
 
 
-def _plugins(
-    kind: Kind, asked: tuple[str, ...], request: Request, broken: list[str]
+def _pairs(request: Request, broken: list[str]) -> list[tuple[Plugin, Plugin]]:
+    """Every defense with every attack, then with the points of the protocol's sweeps.
+
+    A point of a defense meets the plain attacks, one of an attack the plain defenses.
+    """
+    defenses = _plugins("defense", request, broken)
+    attacks = _plugins("attack", request, broken)
+    pairs = dict.fromkeys(product(defenses, attacks))
+    studied: list[Plugin] = []
+    for name, options in request.protocol.sweeps.items():
+        kind = _kind_of_swept(name, request.protocol)
+        chosen = request.defenses if kind == "defense" else request.attacks
+        if chosen and name not in [split(spec)[0] for spec in chosen]:
+            continue
+        for option, values in options.items():
+            specs = [f"{name}[{option}={value}]" for value in values]
+            points = _resolved(kind, specs, request, broken)
+            studied += points
+            grid = (
+                product(points, attacks)
+                if kind == "defense"
+                else product(defenses, points)
+            )
+            pairs |= dict.fromkeys(grid)
+    met = dict.fromkeys(attack for _, attack in pairs)
+    zeros = _zero_lines(list(met), request)
+    pairs |= dict.fromkeys(product(defenses, zeros))
+    _check_names(request, [*defenses, *attacks, *studied])
+    return list(pairs)
+
+
+def _kind_of_swept(name: str, protocol: Protocol) -> Kind:
+    for kind in ("defense", "attack"):
+        if name in installed(kind):
+            return kind
+    known = [*installed("defense"), *installed("attack")]
+    wrong = UnknownName.among("plugin", name, known, "bench list")
+    raise BadProtocol(f"protocol {protocol.name!r}, [sweeps]: {wrong}")
+
+
+def _plugins(kind: Kind, request: Request, broken: list[str]) -> list[Plugin]:
+    """The plugins that are asked for, or else the protocol's, the control first."""
+    control, asked, usual = {
+        "defense": (CONTROL_DEFENSE, request.defenses, request.protocol.defenses),
+        "attack": (CONTROL_ATTACK, request.attacks, request.protocol.attacks),
+    }[kind]
+    found = _resolved(kind, (control, *(asked or usual)), request, broken)
+    labels = [plugin.label for plugin in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise BadOption(
+                f"two {kind}s would be called {label!r} in every table: rename a file"
+            )
+    return found
+
+
+def _resolved(
+    kind: Kind, specs: Iterable[str], request: Request, broken: list[str]
 ) -> list[Plugin]:
-    """The plugins that `asked` or else the protocol names, the control first."""
-    usual = {"defense": request.protocol.defenses, "attack": request.protocol.attacks}
-    control = {"defense": CONTROL_DEFENSE, "attack": CONTROL_ATTACK}[kind]
+    """What `specs` name, each once; what cannot be loaded is told of in `broken`."""
     found: dict[Plugin, None] = {}
-    for spec in (control, *(asked or usual[kind])):
+    for spec in specs:
         try:
             for one in _swept(spec, request):
                 plugin = _resolve(kind, one, request.protocol)
@@ -129,12 +191,6 @@ def _plugins(
                 found[plugin] = None
         except BadPlugin as error:
             broken.append(str(error))
-    labels = [plugin.label for plugin in found]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise BadOption(
-                f"two {kind}s would be called {label!r} in every table: rename a file"
-            )
     return list(found)
 
 
@@ -167,7 +223,7 @@ def _zero_lines(attacks: list[Plugin], request: Request) -> list[Plugin]:
 def _labels(kind: Kind, protocol: Protocol) -> set[str]:
     """Labels of the plugins that `protocol` itself names, controls included."""
     request, unusable = Request(protocol), list[str]()
-    named = _plugins(kind, (), request, unusable)
+    named = _plugins(kind, request, unusable)
     zeros = _zero_lines(named, request) if kind == "attack" else []
     return {plugin.label for plugin in [*named, *zeros]}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
 
+from bench.data import Batch
 from bench.errors import BadPlugin
 from bench.options import Fraction, NonNegative
 from bench.recipe import Recipe
@@ -37,6 +38,20 @@ class Harness:
     def build(self, name: str) -> nn.Module:
         """Build the network called `name` for this run's images and classes."""
         raise BadPlugin(f"network {name!r} was asked for outside a run of the bench")
+
+    def place(self, module: nn.Module, device: torch.device) -> nn.Module:
+        """Put `module` where and into the form in which networks compute."""
+        return module.to(device)
+
+    def answers(self, network: nn.Module) -> Callable[[Batch], Tensor]:
+        """What answers batches as the frozen `network` does."""
+
+        def answer(batch: Batch) -> Tensor:
+            with torch.no_grad():
+                logits: Tensor = network(batch.pixels)
+            return logits.log_softmax(dim=1)
+
+        return answer
 
     def progress(self, step: int, of: int, losses: Mapping[str, float]) -> None:
         """Take note of how far the task is."""
@@ -82,6 +97,19 @@ class Run:
         """
         return self._harness.build(name).to(self.device)
 
+    def place(self, module: nn.Module) -> nn.Module:
+        """`module`, say a generator, on `device` and computing as networks do here."""
+        return self._harness.place(module, self.device)
+
+    def answers(self, network: nn.Module) -> Callable[[Batch], Tensor]:
+        """What `network` says to the batches that this run's image grant deals.
+
+        It answers in eval mode, without gradients, with log-probabilities `(B, K)`. The
+        harness remembers what the teacher that it handed to `protect` says; any other
+        network is asked about each batch.
+        """
+        return self._harness.answers(network.eval())
+
     def progress(self, step: int, of: int, **losses: float) -> None:
         """Tell how far the work is: `step` of `of`, with losses worth watching."""
         self._harness.progress(step, of, losses)
@@ -112,6 +140,9 @@ class Released:
     answer: nn.Module | None = None
     """What the service makes of the network's reply, called as `answer(images,
     log_probabilities)` and returning log-probabilities `(N, K)`; None leaves it."""
+    randomised: bool = False
+    """Equal images may get other replies, by chance or by what was asked before: then
+    none is remembered, and every one is a query."""
 
     def reply(self, images: Tensor) -> Tensor:
         """Log-probabilities `(N, K)` that the service gives for `(N, C, H, W)`."""

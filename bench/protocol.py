@@ -6,18 +6,23 @@ It is TOML data without code, and reading it needs no torch.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bench.errors import BadProtocol, UnknownName
-from bench.options import Count
+from bench.options import Count, Fraction
 from bench.recipe import Recipe
 
 HOME = Path(__file__).parent / "protocols"
+
+Precision = Literal["fp32", "bf16"]
+"""bf16 computes in bfloat16 where autocast finds it safe."""
+SELF = "self"
+"""Among the students: the teacher's own network."""
 
 
 class Protocol(BaseModel):
@@ -29,19 +34,30 @@ class Protocol(BaseModel):
     version: Count
     summary: str = ""
     dataset: str
-    teacher: str
-    """Network of the teachers."""
+    share: Fraction = 1.0
+    """Of the training images, for teacher and attackers alike."""
+    teachers: tuple[str, ...] = Field(min_length=1)
+    """Networks of the teachers, each on a board of its own."""
     students: tuple[str, ...] = Field(min_length=1)
-    """Networks of the students."""
+    """Networks of the students; `self` is the teacher's own."""
     defenses: tuple[str, ...] = Field(min_length=1)
     """Specs; `none` is added by itself."""
     attacks: tuple[str, ...] = Field(min_length=1)
     """Specs of the panel; `scratch` is added by itself."""
     seeds: Count = 3
+    precision: Precision = "fp32"
     recipe: dict[str, dict[str, Any]] = {}
     """Fields of `Recipe` by network; `default` serves all that are not named."""
     options: dict[str, dict[str, Any]] = {}
     """Options by plugin, in place of the class's defaults."""
+    sweeps: dict[str, dict[str, tuple[Any, ...]]] = {}
+    """Values by option by plugin. One option varies at a time, all others staying as
+    they are: a study of them, whose rows are shown and never ranked."""
+
+    def students_of(self, teacher: str, asked: Iterable[str] = ()) -> tuple[str, ...]:
+        """The students' networks, each once; those `asked` in place of the file's."""
+        named = tuple(asked) or self.students
+        return tuple(dict.fromkeys(teacher if n == SELF else n for n in named))
 
     def recipe_of(self, network: str, asked: Mapping[str, Any]) -> Recipe:
         """How `network` is trained.

@@ -38,7 +38,11 @@ class Row:
     protocol_version: int
     dataset: str
     data_fingerprint: str
-    """16 hex digits from every pixel and label."""
+    """16 hex digits from every pixel and label of the whole set."""
+    data_share: float = 1.0
+    """Share of the training images that the protocol uses, for teacher and attacker."""
+    precision: str = "fp32"
+    """fp32 | bf16: of training and replies; students are scored in the same."""
     classes: int | None = None
     """Of the data set; chance is 1 / classes. Null where the task was never begun."""
     teacher: str
@@ -70,6 +74,8 @@ class Row:
     """The processor or the GPU by name."""
     threads: int
     """CPU threads that torch used."""
+    compiled: bool = False
+    """Whether networks went through torch.compile."""
     command: str
     started: datetime
     """UTC."""

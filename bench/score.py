@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from bench import portrait
-from bench.data import Dataset
+from bench.data import PLAIN, Dataset
 from bench.errors import BadPlugin, Diverged
 from bench.plugin import Released
+from bench.replies import Replies, Shelf
 from bench.seeds import seeded
 
 BINS = 15
@@ -72,11 +73,26 @@ class Referee:
             BadPlugin: the replies are not `(N, K)`.
             Diverged: a reply is NaN.
         """
-        images = self.dataset.test.to(self.device)
+        pixels = self.dataset.test.pixels.split(self.batch)
         with torch.no_grad():
-            parts = [ask(p).float() for p in images.as_float().split(self.batch)]
-        replies = torch.cat(parts)
-        expected = (len(images), len(self.dataset.classes))
+            parts = [ask(p.to(self.device).float() / 255).float() for p in pixels]
+        return self._checked(torch.cat(parts), what)
+
+    def service(self, released: Released, shelf: Shelf | None) -> Tensor:
+        """Log-probabilities `(N, K)` of `released`, from the `shelf` if they are there.
+
+        Raises:
+            BadPlugin: the replies are not `(N, K)`.
+            Diverged: a reply is NaN.
+        """
+        images = self.dataset.test.to(self.device)
+        memory = Replies(released.reply, images, PLAIN, shelf)
+        views = torch.arange(len(images), device=self.device).split(self.batch)
+        replies = torch.cat([memory(view).float() for view in views])
+        return self._checked(replies, "the released teacher")
+
+    def _checked(self, replies: Tensor, what: str) -> Tensor:
+        expected = (len(self.dataset.test), len(self.dataset.classes))
         if tuple(replies.shape) != expected:
             raise BadPlugin(
                 f"{what} replies {tuple(replies.shape)} to the test images, "
@@ -105,11 +121,14 @@ class Referee:
             "calibration_error": calibration_error(replies, labels),
         }
 
-    def released(self, released: Released, teacher: nn.Module) -> dict[str, float]:
+    def released(
+        self, released: Released, teacher: nn.Module, shelf: Shelf | None = None
+    ) -> dict[str, float]:
         """The measured columns of a `ProtectRow`, beside the undefended `teacher`."""
         labels = self._labels()
-        replies = self.replies(released.reply, "the released teacher")
-        leaked = self.network(released.network, "the released network")
+        replies = leaked = self.service(released, shelf)
+        if released.answer is not None:
+            leaked = self.network(released.network, "the released network")
         return {
             "accuracy": accuracy(replies, labels),
             "network_accuracy": accuracy(leaked, labels),
@@ -131,10 +150,12 @@ class Referee:
             self.network(released.network, "the released network")
         return portrait.columns(self.dataset.test, replies.cpu(), seen)
 
-    def student(self, student: nn.Module, released: Released) -> dict[str, float]:
+    def student(
+        self, student: nn.Module, released: Released, shelf: Shelf | None = None
+    ) -> dict[str, float]:
         """The measured columns of a `StealRow`."""
         replies = self.network(student, "the student")
-        taught = self.replies(released.reply, "the released teacher")
+        taught = self.service(released, shelf)
         return {
             "accuracy": accuracy(replies, self._labels()),
             "fidelity": agreement(replies, taught),

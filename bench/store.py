@@ -5,6 +5,8 @@
     STORE/<key>/weights.safetensors     teachers, released teachers, students
     STORE/<key>/log.txt                 the traceback of a task that failed
 
+    STORE/replies/<name>/               what a teacher said, see `bench.replies`
+
     RESULTS/{teacher,protect,steal}.parquet     published rows
 
 Everything is written aside and renamed, so that whoever looks sees all or nothing, even
@@ -46,6 +48,14 @@ class Store:
     def folder(self, key: str) -> Path:
         """Where the task called `key` keeps its files."""
         return self.root / key
+
+    def replies(self, name: str) -> Path:
+        """Where the replies of a teacher to one set of images are remembered.
+
+        They save work and nothing else: the folder may be removed at any time that no
+        run uses it.
+        """
+        return self.root / "replies" / name
 
     def row(self, kind: type[Row], key: str) -> Row | None:
         """The row of a task that is over, or None.

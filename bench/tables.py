@@ -114,6 +114,8 @@ def _question(row: Row) -> tuple[object, ...]:
         row.dataset,
         row.teacher,
         row.teacher_recipe,
+        row.data_share,
+        row.precision,
         row.seed,
         *(getattr(row, name, "") for name in (*names, "student_recipe")),
     )

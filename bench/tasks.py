@@ -32,6 +32,10 @@ class Setting:
     dataset: str
     fingerprint: str
     """Of the data, so that other images under the same name are another task."""
+    share: float = 1.0
+    """Of the training images, for teacher and attacker alike; in (0, 1]."""
+    precision: str = "fp32"
+    """fp32 or bf16."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ Shapes: N images, B batch, C channels, H x W pixels, K classes. Pixels are float
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
@@ -25,11 +25,9 @@ from typing import Final, NoReturn, TypeVar
 import torch
 from torch import Tensor, nn
 
-from bench.data import PLAIN, Augmentation, Batch, Images
+from bench.data import PLAIN, Augmentation, Batch, Images, Schedule
 from bench.errors import BudgetExhausted, Denied
-
-Answer = Callable[[Tensor], Tensor]
-"""Maps images `(N, C, H, W)` to log-probabilities `(N, K)`."""
+from bench.replies import Answer, Replies
 
 
 class Weights:
@@ -64,45 +62,26 @@ class Ledger:
         self.queries += count
 
 
-class _Memory:
-    """Replies by view: what was answered once is known, to an attacker as well."""
-
-    def __init__(self, views: int) -> None:
-        self.known = torch.zeros(views, dtype=torch.bool)
-        self.replies: Tensor | None = None  # (views, K), made at the first reply
-
-    def recall(self, view: Tensor, images: Tensor, ask: Answer, book: Ledger) -> Tensor:
-        home = self.known.device
-        if home != view.device:
-            self.known = self.known.to(view.device)
-        new = ~self.known[view]  # (B,)
-        if bool(new.any()):
-            book.spend(len(view[new].unique()))
-            fresh = ask(images[new])
-            if self.replies is None:
-                self.replies = fresh.new_empty(len(self.known), fresh.shape[1])
-            self.replies[view[new]] = fresh
-            self.known[view[new]] = True
-        # Nothing was ever asked, and this batch is empty: the answer is `(0, K)`.
-        return ask(images) if self.replies is None else self.replies[view]
-
-
 class _Oracle:
     """A counted door to the teacher; the network stays behind it."""
 
-    __slots__ = ("__ask", "__ledger", "__memory")
+    __slots__ = ("__answer", "__known", "__ledger", "__replies")
 
-    def __init__(self, answer: Answer, ledger: Ledger, views: int = 0) -> None:
+    def __init__(
+        self, answer: Answer, ledger: Ledger, replies: Replies | None = None
+    ) -> None:
         """Open the door; every image that passes is booked in `ledger`.
 
         Args:
             answer: What the service replies, as log-probabilities.
             ledger: Counts, and holds the budget.
-            views: How many views the image grant can deal; 0 remembers none.
+            replies: What it replies to the views that the image grant deals; None
+                knows none, and every image is asked about anew.
         """
-        self.__ask = answer
+        self.__answer = answer
         self.__ledger = ledger
-        self.__memory = _Memory(views) if views else None
+        self.__replies = replies
+        self.__known = torch.zeros(replies.views if replies else 0, dtype=torch.bool)
 
     @property
     def remaining(self) -> int | None:
@@ -117,10 +96,14 @@ class _Oracle:
                 "Weights as this attack's teacher grant"
             )
         with torch.no_grad():
-            if view is None or self.__memory is None:
+            if view is None or self.__replies is None:
                 self.__ledger.spend(len(images))
-                return self.__ask(images)
-            return self.__memory.recall(view, images, self.__ask, self.__ledger)
+                return self.__answer(images)
+            self.__known = self.__known.to(view.device)
+            new = view[~self.__known[view]].unique()
+            self.__ledger.spend(len(new))
+            self.__known[new] = True
+            return self.__replies(view)
 
     def __reduce__(self) -> NoReturn:
         raise Denied("an oracle stays in the process that granted it")
@@ -141,7 +124,8 @@ class SoftLabels(_Oracle):
         Args:
             images: Pixels in [0, 1].
             view: `Batch.view` `(N,)` of images that were dealt by an image grant. A
-                view that was answered before is answered again for free.
+                view names its pixels: it is answered whatever `images` holds, and one
+                that was answered before is answered again for free.
 
         Raises:
             BudgetExhausted: fewer answers are left than asked; none is given.
@@ -172,12 +156,26 @@ class HardLabels(_Oracle):
 class _Dealer:
     """Deals images in batches, augmented."""
 
-    __slots__ = ("__augment", "__images")
+    __slots__ = ("__augment", "__epoch", "__images", "__schedule")
 
-    def __init__(self, images: Images, augment: Augmentation = PLAIN) -> None:
-        """Deal `images`, each changed by `augment` whenever it is dealt."""
+    def __init__(
+        self,
+        images: Images,
+        augment: Augmentation = PLAIN,
+        schedule: Schedule | None = None,
+    ) -> None:
+        """Deal `images`, each changed by `augment` whenever it is dealt.
+
+        Args:
+            images: To be dealt.
+            augment: Random changes.
+            schedule: Says which view of each image an epoch shows; None leaves that to
+                the generator of each epoch.
+        """
         self.__images = images
         self.__augment = augment
+        self.__schedule = schedule
+        self.__epoch = 0
 
     def __len__(self) -> int:
         return len(self.__images)
@@ -199,9 +197,19 @@ class _Dealer:
 
         Args:
             size: B, images a batch.
-            generator: Draws order and augmentation; on the device of the images.
+            generator: Draws the order, and the augmentation where nothing else lays it
+                down; on the device of the images.
         """
-        yield from self.__images.batches(size, self.__augment, generator)
+        views = None
+        if self.__schedule is not None:
+            views = self.__schedule.views(self.__epoch, len(self))
+            self.__epoch += 1
+        yield from self.__images.batches(size, self.__augment, generator, views)
+
+    def in_order(self, size: int) -> Iterator[Tensor]:
+        """All images as they are, `(B, C, H, W)`, `size` at a time."""
+        for pixels in self.__images.pixels.split(size):
+            yield pixels.float() / 255
 
 
 class TrainImages(_Dealer):
@@ -209,9 +217,14 @@ class TrainImages(_Dealer):
 
     __slots__ = ("labels",)
 
-    def __init__(self, images: Images, augment: Augmentation = PLAIN) -> None:
+    def __init__(
+        self,
+        images: Images,
+        augment: Augmentation = PLAIN,
+        schedule: Schedule | None = None,
+    ) -> None:
         """Deal `images` with their labels, changed by `augment`."""
-        super().__init__(images, augment)
+        super().__init__(images, augment, schedule)
         # A copy: on the CPU the images are those that later tasks are dealt as well.
         self.labels: Final = images.labels.clone()
         """Classes of `pixels`, `(N,)`."""
@@ -222,10 +235,15 @@ class SurrogateImages(_Dealer):
 
     __slots__ = ()
 
-    def __init__(self, images: Images, augment: Augmentation = PLAIN) -> None:
+    def __init__(
+        self,
+        images: Images,
+        augment: Augmentation = PLAIN,
+        schedule: Schedule | None = None,
+    ) -> None:
         """Deal `images` without their labels, changed by `augment`."""
         blank = torch.full_like(images.labels, -1)
-        super().__init__(Images(images.pixels, blank), augment)
+        super().__init__(Images(images.pixels, blank), augment, schedule)
 
 
 @dataclass(frozen=True)

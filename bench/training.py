@@ -20,10 +20,13 @@ Loss = Callable[[Batch], Tensor]
 
 
 def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser that `recipe` names, over all parameters of `network`."""
+    """The optimiser that `recipe` names, over all parameters of `network`, fused."""
     if recipe.optimizer == "adam":
         return torch.optim.Adam(
-            network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+            network.parameters(),
+            lr=recipe.rate,
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
     return torch.optim.SGD(
         network.parameters(),
@@ -31,6 +34,7 @@ def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         nesterov=recipe.nesterov,
+        fused=True,
     )
 
 

@@ -6,8 +6,9 @@ score; each gives the modules to keep and the measured columns of its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -15,70 +16,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench import data, networks, threat
-from bench.data import Batch, Dataset
+from bench import data, threat
+from bench.data import Batch, Dataset, Images, Schedule
+from bench.desk import Desk, Handed
 from bench.errors import BadPlugin, TimedOut
-from bench.plugin import Attack, Defense, Harness, Released, Run
+from bench.plugin import Attack, Defense, Released, Run
 from bench.recipe import Recipe
-from bench.samples import png
-from bench.score import Referee
+from bench.replies import Replies, Shelf
 from bench.seeds import derive, seeded
+from bench.shelves import Shelves, state_of
 from bench.store import Store
 from bench.tasks import Protect, Steal, Task, TrainTeacher, key
 from bench.training import train
 
-Notice = Callable[[int, int, Mapping[str, float]], None]
-"""Hears of progress: step, of how many, losses."""
+TEST = Schedule(data.PLAIN, 0)
+"""Test images are seen as they are."""
 
 Outcome = tuple[dict[str, nn.Module], dict[str, Any]]
 """Modules to keep by name, measured columns by name."""
-
-
-@dataclass
-class Desk(Harness):
-    """The harness behind one run: builds networks, takes notes."""
-
-    dataset: Dataset
-    referee: Referee
-    notice: Notice
-    curve: list[float] = field(default_factory=list)
-    figures: dict[str, float] = field(default_factory=dict)
-    flags: list[str] = field(default_factory=list)
-    samples: bytes | None = None
-    subject: nn.Module | None = None
-    """The only network whose curve is drawn; None while it is not known."""
-
-    def build(self, name: str) -> nn.Module:
-        """Build the network called `name`, on the device."""
-        facts, channels = self.dataset, self.dataset.shape[0]
-        network = networks.build(
-            name, channels, len(facts.classes), facts.mean, facts.std
-        )
-        network.to(self.referee.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network
-
-    def progress(self, step: int, of: int, losses: Mapping[str, float]) -> None:
-        """Pass it on."""
-        self.notice(step, of, losses)
-
-    def checkpoint(self, student: nn.Module) -> None:
-        """Add a point to the curve, if it is the network that this task is about."""
-        if self.subject is not None and student is not self.subject:
-            return
-        self.curve.append(self.referee.point(student))
-
-    def keep(self, images: Tensor) -> None:
-        """Make a picture of them."""
-        self.samples = png(images)
-
-    def report(self, figures: Mapping[str, float]) -> None:
-        """Note the figures."""
-        self.figures.update({k: float(v) for k, v in figures.items()})
-
-    def flag(self, word: str) -> None:
-        """Note the word once."""
-        if str(word) not in self.flags:
-            self.flags.append(str(word))
 
 
 @dataclass(frozen=True)
@@ -108,13 +63,22 @@ class Worker:
         def loss(batch: Batch) -> Tensor:
             return F.cross_entropy(teacher(batch.pixels), batch.labels)
 
-        train(teacher, self._images(), loss, run)
+        images = self.dataset.train.to(self.device)
+        train(teacher, self._dealt(images, task), loss, run)
         return {"network": teacher}, self.desk.referee.teacher(teacher)
 
     def _protect(self, task: Protect) -> Outcome:
         run = self._run(task, task.teacher.recipe)
         defense: Defense = task.defense.make()
-        released = defense.protect(self._teacher(task.teacher), self._images(), run)
+        teacher = self._teacher(task.teacher)
+        before = deepcopy(teacher)
+        images = self.dataset.train.to(self.device)
+        undefended, schedule = Released(before), self._schedule(task)
+        epochs = task.teacher.recipe.epochs
+        shelf = self._shelf(undefended, task.teacher, "train", schedule, epochs)
+        memory = Replies(undefended.reply, images, self.dataset.augment, shelf)
+        self.desk.teacher = Handed(teacher, memory)
+        released = defense.protect(teacher, self._dealt(images, task), run)
         if not isinstance(released, Released):
             raise BadPlugin(
                 f"{task.defense.label} returned {type(released).__name__}, not Released"
@@ -122,8 +86,9 @@ class Worker:
         for part in released.parts().values():
             part.eval()
         self._check_skeleton(task, defense, released, run)
-        before = self._teacher(task.teacher)
-        measured: dict[str, Any] = dict(self.desk.referee.released(released, before))
+        shelf = self._shelf(released, task, "test", TEST)
+        referee = self.desk.referee
+        measured: dict[str, Any] = dict(referee.released(released, before, shelf))
         if task.root.seed == 0:  # one portrait a setting: t-SNE costs seconds
             measured |= self._portrait(released)
         return released.parts(), measured
@@ -137,17 +102,16 @@ class Worker:
         with seeded(0, self.device):
             released = self._released(task.target)
         ledger = threat.Ledger(attack.queries)
-        images = self._image_grant(task, attack)
-        attack.steal(
-            student, self._teacher_grant(attack, released, ledger, images), images, run
-        )
+        teacher, images = self._grants(task, attack, released, ledger)
+        attack.steal(student, teacher, images, run)
         student.eval()
         white_box = attack.grants()[0] is threat.Weights
+        shelf = self._shelf(released, task.target, "test", TEST)
         measured: dict[str, Any] = {
             "queries": None if white_box else ledger.queries,
             "best_accuracy": max(filter(isfinite, self.desk.curve), default=None),
             "samples": self.desk.samples,
-            **self.desk.referee.student(student, released),
+            **self.desk.referee.student(student, released, shelf),
         }
         return {"network": student}, measured
 
@@ -175,7 +139,7 @@ class Worker:
         _load(shell.parts(), state_of(released.parts()))
         for part in shell.parts().values():
             part.to(self.device).eval()
-        few = self._images().pixels[:64]
+        few = self.dataset.train.pixels[:64].to(self.device).float() / 255
         with torch.no_grad():
             same = torch.allclose(
                 shell.reply(few), released.reply(few), atol=1e-4, equal_nan=True
@@ -198,10 +162,18 @@ class Worker:
             _harness=self.desk,
         )
 
-    def _images(self) -> threat.TrainImages:
-        return threat.TrainImages(
-            self.dataset.train.to(self.device), self.dataset.augment
-        )
+    def _dealt(self, images: Images, task: Task) -> threat.TrainImages:
+        return threat.TrainImages(images, self.dataset.augment, self._schedule(task))
+
+    def _schedule(self, task: Task) -> Schedule:
+        """What each epoch shows to all who train at this stage.
+
+        The stages differ: a student does not meet the very views on which its teacher
+        was trained.
+        """
+        stage, root = type(task).__name__, task.root
+        seed = derive("views", stage, root.setting.dataset, root.seed)
+        return Schedule(self.dataset.augment, seed)
 
     def _teacher(self, task: TrainTeacher) -> nn.Module:
         teacher = self.desk.build(task.network)
@@ -216,31 +188,51 @@ class Worker:
             part.to(self.device).eval().requires_grad_(False)
         return released
 
-    def _image_grant(self, task: Steal, attack: Attack[Any, Any]) -> Any:
-        grant = attack.grants()[1]
-        if grant is threat.NoImages:
-            return threat.NoImages()
-        if grant is threat.SurrogateImages:
-            other = data.surrogate(self.dataset.name).to(self.device)
-            return threat.SurrogateImages(other, self.dataset.augment)
-        seed = derive("share", self.dataset.name, task.root.seed)
-        chooser = torch.Generator().manual_seed(seed)
-        share = self.dataset.train.share(attack.fraction, chooser)
-        return threat.TrainImages(share.to(self.device), self.dataset.augment)
-
-    def _teacher_grant(
+    def _grants(
         self,
+        task: Steal,
         attack: Attack[Any, Any],
         released: Released,
         ledger: threat.Ledger,
-        images: Any,
-    ) -> Any:
-        grant = attack.grants()[0]
-        if grant is threat.Weights:
-            return threat.Weights(released.network)
-        views = 0 if isinstance(images, threat.NoImages) else images.views
-        oracle: Any = grant
-        return oracle(released.reply, ledger, views)
+    ) -> tuple[Any, Any]:
+        """What `attack` may touch: of the teacher, and of images."""
+        of_teacher: Any
+        of_teacher, of_images = attack.grants()
+        if of_images is threat.NoImages:
+            images, replies = threat.NoImages(), None
+        else:
+            some, what = self._granted_images(task, attack)
+            some, schedule = some.to(self.device), self._schedule(task)
+            images = of_images(some, self.dataset.augment, schedule)
+            epochs = task.recipe.epochs
+            shelf = self._shelf(released, task.target, what, schedule, epochs)
+            replies = Replies(released.reply, some, self.dataset.augment, shelf)
+        if of_teacher is threat.Weights:
+            return threat.Weights(released.network), images
+        known = None if released.randomised else replies
+        return of_teacher(released.reply, ledger, known), images
+
+    def _granted_images(
+        self, task: Steal, attack: Attack[Any, Any]
+    ) -> tuple[Images, str]:
+        """The images that `attack` is granted, and what they are."""
+        if attack.grants()[1] is threat.SurrogateImages:
+            return data.surrogate(self.dataset.name), "surrogate"
+        seed = derive("share", self.dataset.name, task.root.seed)
+        chooser = torch.Generator().manual_seed(seed)
+        share = self.dataset.train.share(attack.fraction, chooser)
+        return share, f"{attack.fraction} of train #{task.root.seed}"
+
+    def _shelf(
+        self,
+        released: Released,
+        origin: Protect | TrainTeacher,
+        what: str,
+        schedule: Schedule,
+        epochs: int = 1,
+    ) -> Shelf | None:
+        shelves = Shelves(self.store, self.dataset, self.device, self.desk.compiled)
+        return shelves.of(released, origin, what, schedule, epochs)
 
 
 def seed_of(task: Task) -> int:
@@ -254,15 +246,6 @@ def seed_of(task: Task) -> int:
             return derive("protect", *names)
         case Steal():
             return derive("steal", *names, task.student, task.attack.name)
-
-
-def state_of(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """The tensors of all `parts`, named `part.tensor`."""
-    return {
-        f"{name}.{k}": v
-        for name, part in parts.items()
-        for k, v in part.state_dict().items()
-    }
 
 
 def _load(parts: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:

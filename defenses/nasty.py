@@ -21,7 +21,8 @@ def divergence(nasty: Tensor, adversary: Tensor, tau: float) -> Tensor:
 
     Args:
         nasty: Logits `(B, K)`; the gradient flows through them.
-        adversary: Logits `(B, K)`, held still.
+        adversary: Logits or log-probabilities `(B, K)`, held still: softmax forgets
+            the difference.
         tau: Temperature.
     """
     first = (nasty / tau).log_softmax(dim=1)  # (B, K)
@@ -66,19 +67,20 @@ class NastyTeacher(Defense):
             UnknownName: no network is called `adversary`.
         """
         rival = self._rival(teacher, images, run).eval().requires_grad_(False)
+        ordinary = run.answers(rival)
         nasty = run.network(run.teacher)
 
         def loss(batch: Batch) -> Tensor:
             logits: Tensor = nasty(batch.pixels)  # (B, K)
-            with torch.no_grad():
-                ordinary: Tensor = rival(batch.pixels)  # (B, K)
-            apart = divergence(logits, ordinary, self.tau)
+            apart = divergence(logits, ordinary(batch), self.tau)
             return F.cross_entropy(logits, batch.labels) - self.omega * apart
 
         train(nasty, images, loss, run)
         with torch.no_grad():
-            pixels = images.pixels.split(1000)
-            parts = [divergence(nasty(p), rival(p), self.tau) * len(p) for p in pixels]
+            parts = [
+                divergence(nasty(pixels), rival(pixels), self.tau) * len(pixels)
+                for pixels in images.in_order(1000)
+            ]
         run.report(tau2_kl=float(torch.stack(parts).sum()) / len(images))
         return Released(nasty)
 

@@ -170,7 +170,7 @@ def test_only_the_command_line_imports_the_command_line() -> None:
 
 
 def test_only_those_who_score_import_the_referee() -> None:
-    assert among("bench.score") <= {"bench.work", "bench.perform"}
+    assert among("bench.score") <= {"bench.desk", "bench.perform"}
 
 
 @pytest.mark.parametrize(
@@ -182,6 +182,7 @@ def test_only_those_who_score_import_the_referee() -> None:
         "options",
         "plugin",
         "recipe",
+        "replies",
         "seeds",
         "threat",
         "training",
@@ -189,7 +190,7 @@ def test_only_those_who_score_import_the_referee() -> None:
 )
 def test_what_plugins_meet_knows_nothing_of_the_harness(room: str) -> None:
     front = {"data", "errors", "networks", "options", "plugin", "recipe", "seeds"}
-    front |= {"threat", "training"}
+    front |= {"replies", "threat", "training"}
 
     files = sources(f"bench/{room}") or (HOME / f"bench/{room}.py",)
     met = {m for path in files for m in imports(path) if root(m) == "bench"}

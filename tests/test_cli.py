@@ -15,7 +15,7 @@ PROTOCOL = """
 name = "tiny"
 version = 1
 dataset = "digits"
-teacher = "cnn2"
+teachers = ["cnn2"]
 students = ["cnn2"]
 defenses = ["none", "nasty"]
 attacks = ["scratch", "kd"]
@@ -153,6 +153,8 @@ def test_json_prints_rows_and_boards_and_nothing_else(capsys):
         (("--teacher", "resnt8"), "did you mean 'resnet8'?"),
         (("--dataset", "digit"), "unknown data set 'digit': did you mean 'digits'?"),
         (("--engine", "rya"), "unknown engine 'rya'"),
+        (("--precision", "fp16"), "unknown precision 'fp16': write fp32 or bf16"),
+        (("--teacher", "cnn2", "--teacher", "resnt8"), "did you mean 'resnet8'?"),
         (("--timeout", "soon"), "write 90s, 30m or 2h"),
         (("--defence", "nasty"), "No such option: --defence"),
         (("--seeds", "many"), "Invalid value for '--seeds'"),
@@ -273,6 +275,83 @@ def test_a_sweep_ends_in_a_table_of_its_own(here, capsys):
         "nasty[omega=0.1]",
     ]
     assert len(found["boards"][0]["entries"]) == 3
+
+
+def test_another_precision_is_not_ranked_and_stands_in_its_rows(here, capsys):
+    code = main([*RUN, "--attack", "kd", "--defense", "none", "--precision", "bf16"])
+
+    assert code == 0
+    assert "not ranked" in capsys.readouterr().out
+    rows = published(here / "results")
+    assert {(row.precision, row.official) for row in rows} == {("bf16", False)}
+
+
+def test_the_protocols_own_precision_is_the_protocol(capsys):
+    main([*RUN, "--attack", "scratch"])
+    capsys.readouterr()
+
+    main([*RUN, "--attack", "scratch", "--precision", "fp32", "--dry-run", "--json"])
+
+    tasks = json.loads(capsys.readouterr().out)["tasks"]
+    assert all(task["cached"] and task["official"] for task in tasks)
+
+
+def test_compiling_is_left_off_on_processors_with_one_line(here, capsys):
+    words = ("--attack", "scratch", "--defense", "none", "--gpu-share", "0")
+
+    code = main([*RUN, *words, "--compile", "--json"])
+
+    assert code == 0
+    assert one_line(capsys) == (
+        "bench: --compile is left off: on processors it gains nothing"
+    )
+    assert not any(row.compiled for row in published(here / "results"))
+
+
+def test_several_teachers_have_a_board_each(here, capsys):
+    words = ("--attack", "kd", "--defense", "none", "--student", "self")
+
+    code = main([*RUN, *words, "--teacher", "cnn2", "--teacher", "lenet5", "--json"])
+
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    scenes = [board["scene"] for board in found["boards"]]
+    told = {(scene["teacher"], scene["student"]) for scene in scenes}
+    assert told == {("cnn2", "cnn2"), ("lenet5", "lenet5")}
+
+
+def test_a_protocol_that_sweeps_ends_in_tables_and_ranks_nothing(here, capsys):
+    text = PROTOCOL + "[sweeps.nasty]\nomega = [0.1]\n[sweeps.kd]\ntau = [1, 8]\n"
+    (here / "tiny.toml").write_text(text)
+
+    code = main([*RUN, "--json"])
+
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert not any(row["official"] for row in found["rows"])
+    labels = {(r["defense"], r["attack"]) for r in found["rows"] if "attack" in r}
+    assert labels == {
+        ("none", "scratch"),
+        ("nasty[omega=0.1]", "kd"),
+        *((d, a) for d in ("none", "nasty") for a in ("kd", "kd[tau=1]", "kd[tau=8]")),
+    }
+    varied = {(one["kind"], one["option"]) for one in found["ablations"]}
+    assert varied == {("defense", "omega"), ("attack", "tau")}
+
+
+def test_an_unknown_plugin_in_the_sweeps_is_one_line(here, capsys):
+    (here / "tiny.toml").write_text(PROTOCOL + "[sweeps.nsaty]\nomega = [0.1]\n")
+
+    assert main([*RUN]) == 2
+    assert "[sweeps]: unknown plugin 'nsaty': did you mean 'nasty'?" in one_line(capsys)
+
+
+def test_what_was_remembered_is_no_row(here, capsys):
+    main([*RUN])
+
+    assert list((here / "results" / "store" / "replies").glob("*/*.safetensors"))
+    assert len(list(Store(here / "results" / "store").rows())) == 6
+    assert main(["doctor"]) == 0
 
 
 def test_debug_shows_the_traceback(here):

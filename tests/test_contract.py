@@ -228,7 +228,7 @@ REPLY, ALONE, FITS, ALIKE = (
         (Short, REPLY, r"replies are \(32, 2\), not \(32, 4\)"),
         (Blank, REPLY, "no log-probabilities"),
         (Normalising, ALONE, "changes with the batch around it"),
-        (Bare, REPLY, "protect returned Sequential, not Released"),
+        (Bare, REPLY, "protect returned Mixed, not Released"),
         (Grown, FITS, "release different parts"),
         (Swapped, FITS, "skeleton's network does not fit: .*Missing key"),
         (Forgetful, FITS, "loaded from the store, it replies otherwise"),

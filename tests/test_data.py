@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from bench.data import (
     Augmentation,
     Dataset,
     Images,
+    Schedule,
     load,
     surrogate,
 )
@@ -333,6 +335,121 @@ def test_the_whole_share_is_all_images_in_their_order() -> None:
 
     assert torch.equal(share.pixels, whole.pixels)
     assert torch.equal(share.labels, whole.labels)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+def test_a_reduced_set_has_its_share_of_every_class_and_the_whole_test_set(
+    digits: Dataset, share: float
+) -> None:
+    reduced = digits.reduced(share)
+
+    whole, kept = digits.train.labels.bincount(), reduced.train.labels.bincount()
+    assert kept.tolist() == [round(share * count) for count in whole.tolist()]
+    assert reduced.test is digits.test
+    own = {(*p.flatten().tolist(), int(y)) for p, y in rows(digits.train)}
+    assert {(*p.flatten().tolist(), int(y)) for p, y in rows(reduced.train)} <= own
+
+
+def rows(images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(images.pixels, images.labels, strict=True)
+
+
+def test_a_reduced_set_is_called_and_stamped_as_the_whole(digits: Dataset) -> None:
+    reduced = digits.reduced(0.2)
+
+    facts = ("name", "classes", "shape", "augment", "mean", "std", "fingerprint")
+    assert all(getattr(reduced, f) == getattr(digits, f) for f in facts)
+    assert SETS["digits"]().reduced(0.2).fingerprint == digits.fingerprint
+
+
+def test_a_reduced_set_has_the_same_images_each_time(digits: Dataset) -> None:
+    first = digits.reduced(0.2).train
+    torch.manual_seed(99)
+    again = SETS["digits"]().reduced(0.2).train
+
+    assert torch.equal(first.pixels, again.pixels)
+    assert torch.equal(first.labels, again.labels)
+    assert not torch.equal(digits.reduced(0.2001).train.pixels, first.pixels)
+
+
+def test_reducing_to_all_images_changes_nothing(digits: Dataset) -> None:
+    assert digits.reduced(1.0) is digits
+
+
+def test_reducing_a_set_leaves_the_one_that_others_share(digits: Dataset) -> None:
+    digits.reduced(0.2)
+
+    assert len(load("digits").train) == 1257
+
+
+def test_a_schedule_lays_down_one_view_of_each_image() -> None:
+    augment = Augmentation(pad=2, flip=True)
+
+    views = Schedule(augment, seed=0).views(epoch=4, count=1000)
+
+    assert views.dtype == torch.int64
+    assert torch.equal(views // augment.codes, torch.arange(1000))
+    assert len((views % augment.codes).unique()) == augment.codes == 50
+
+
+def test_equal_schedules_agree_and_another_seed_or_epoch_does_not() -> None:
+    augment = Augmentation(pad=4, flip=True)
+    first = Schedule(augment, seed=1).views(0, 500)
+
+    assert torch.equal(Schedule(augment, seed=1).views(0, 500), first)
+    for other in (
+        Schedule(augment, 2).views(0, 500),
+        Schedule(augment, 1).views(1, 500),
+    ):
+        # By chance a view in 162 is the same.
+        assert int((other == first).sum()) < 25
+
+
+def test_a_schedule_neither_heeds_nor_moves_the_global_random_state() -> None:
+    schedule = Schedule(Augmentation(pad=1), seed=0)
+    torch.manual_seed(1)
+    first = schedule.views(0, 100)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+
+    again = schedule.views(0, 100)
+
+    assert torch.equal(first, again)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_schedule_of_plain_images_shows_them_as_they_are() -> None:
+    schedule = Schedule(PLAIN, seed=3)
+
+    assert schedule.views(0, 7).tolist() == schedule.views(5, 7).tolist() == [*range(7)]
+
+
+def test_views_that_are_laid_down_are_dealt_in_the_order_of_the_generator() -> None:
+    augment = Augmentation(pad=1, flip=True)
+    images = numbered(20)
+    views = Schedule(augment, seed=0).views(0, 20)
+
+    dealt = list(images.batches(6, augment, generator(1), views))
+
+    order = torch.randperm(20, generator=generator(1))
+    assert torch.equal(torch.cat([b.view for b in dealt]), views[order])
+    assert torch.equal(torch.cat([b.labels for b in dealt]), images.labels[order])
+    for batch in dealt:
+        assert torch.equal(batch.pixels, images.seen(batch.view, augment))
+
+
+def test_what_is_seen_of_a_view_is_the_augmented_image() -> None:
+    augment = Augmentation(pad=1, flip=True)
+    pixels = torch.randint(256, (5, 2, 4, 4), generator=generator(), dtype=torch.uint8)
+    images = Images(pixels, torch.arange(5))
+
+    for row in range(5):
+        for code in range(augment.codes):
+            view = torch.tensor([row * augment.codes + code])
+            expected = augment.apply(pixels[row : row + 1], torch.tensor([code]))
+            seen = images.seen(view, augment)
+            assert seen.dtype == torch.float32
+            assert torch.equal(seen, expected.float() / 255)
 
 
 def test_surrogates_are_grey_patches_of_the_digits_shape(digits: Dataset) -> None:

@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data import Augmentation, Images
+from bench.data import PLAIN, Augmentation, Images
 from bench.errors import BadPlugin, Denied
 from bench.plugin import Attack, Released
 from bench.recipe import Recipe
+from bench.replies import Replies
 from bench.threat import (
     HardLabels,
     Ledger,
@@ -140,9 +141,10 @@ def slots(thing: object) -> list[str]:
 
 @pytest.mark.parametrize("oracle", ORACLES)
 def test_an_oracle_offers_how_much_is_left_and_nothing_else(
-    oracle: type[SoftLabels], network: nn.Module
+    oracle: type[SoftLabels], network: nn.Module, toy_images: Images
 ) -> None:
-    door = oracle(Released(network).reply, Ledger(7), views=48)
+    known = Replies(Released(network).reply, toy_images, PLAIN)
+    door = oracle(Released(network).reply, Ledger(7), known)
 
     assert public(door) == {"remaining": 7}
     assert all(slot.startswith("_") for slot in slots(door))
@@ -227,7 +229,7 @@ def test_surrogate_images_have_no_labels(toy_images: Images) -> None:
 
     dealt = [b.labels for b in images.batches(16, torch.Generator().manual_seed(0))]
 
-    assert public(images).keys() == {"batches", "pixels", "views"}
+    assert public(images).keys() == {"batches", "in_order", "pixels", "views"}
     assert torch.equal(torch.cat(dealt), torch.full((48,), -1))
     assert not hasattr(images, "__dict__")
 
@@ -237,7 +239,7 @@ def test_train_images_have_their_labels_and_no_more(toy_images: Images) -> None:
 
     offered = public(images)
 
-    assert offered.keys() == {"batches", "labels", "pixels", "views"}
+    assert offered.keys() == {"batches", "in_order", "labels", "pixels", "views"}
     assert isinstance(offered["pixels"], Tensor)
     assert len(offered["pixels"]) == 48
     assert not hasattr(images, "__dict__")
@@ -272,7 +274,8 @@ def test_nothing_public_of_a_run_leads_to_the_harness(make_run) -> None:
     assert all(isinstance(v, plain) or callable(v) for v in seen.values())
     assert set(seen) == {
         *("shape", "classes", "seed", "device", "generator", "teacher", "recipe"),
-        *("network", "progress", "checkpoint", "keep", "report", "flag"),
+        *("network", "place", "answers"),
+        *("progress", "checkpoint", "keep", "report", "flag"),
     }
 
 

@@ -610,7 +610,7 @@ def test_the_cache_lies_in_the_home_folder_unless_it_is_named(
     assert cache.home() == Path.home() / ".cache/distill-bench"
 
 
-def test_a_plan_names_ones_own_data_set_in_full(
+def test_a_plan_names_ones_own_data_set_as_it_was_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables_in(tmp_path / "tables")
@@ -619,6 +619,56 @@ def test_a_plan_names_ones_own_data_set_in_full(
     made = plan(Request(load_protocol("digits"), dataset="parquet:tables"))
 
     setting = made.tasks[0].root.setting
-    assert setting.dataset == f"parquet:{tmp_path / 'tables'}"
+    assert setting.dataset == "parquet:tables"
     assert setting.fingerprint == load(setting.dataset).fingerprint
     assert not any(task.official for task in made.tasks)
+
+
+@pytest.mark.parametrize("form", ["folder", "parquet"])
+def test_a_set_of_ones_own_is_called_as_it_was_typed(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images_in(tmp_path / "own")
+    tables_in(tmp_path / "own")
+    monkeypatch.chdir(tmp_path)
+
+    near, far = load(f"{form}:own"), load(f"{form}:{tmp_path / 'own'}")
+
+    assert near.name == f"{form}:own"
+    assert far.name == f"{form}:{tmp_path / 'own'}"
+    assert near.fingerprint == far.fingerprint
+
+
+def test_a_set_of_ones_own_is_looked_for_in_the_cache_folder_as_well(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images_in(home / "mine" / "own")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+    found = load("folder:mine/own")
+
+    assert found.name == "folder:mine/own"
+    assert found.fingerprint == load(f"folder:{home / 'mine' / 'own'}").fingerprint
+
+
+def test_the_working_folder_stands_above_the_cache_folder(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images_in(home / "own", channels=1)
+    images_in(tmp_path / "here" / "own", channels=3)
+    monkeypatch.chdir(tmp_path / "here")
+
+    assert load("folder:own").shape == (3, 8, 8)
+
+
+def test_a_relative_name_of_nothing_is_told_with_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(Unfit) as caught:
+        load("folder:nowhere")
+
+    assert str(tmp_path / "nowhere") in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from bench import protocol
+from bench import REVISION, protocol
+from bench.data import load as load_data
 from bench.perform import Session, kind_of, perform, record
 from bench.plan import Request, plan
 from bench.rows import ProtectRow, StealRow, TeacherRow
@@ -18,7 +21,7 @@ TINY = """
 name = "tiny"
 version = 1
 dataset = "digits"
-teacher = "cnn2"
+teachers = ["cnn2"]
 students = ["cnn2"]
 defenses = ["none", "nasty"]
 attacks = ["scratch", "kd", "dafl"]
@@ -128,7 +131,7 @@ def test_a_task_leaves_the_global_random_state_alone(tmp_path, session):
     ("body", "status", "reason"),
     [
         ("raise KeyError('mist')", "failed", "KeyError: 'mist'"),
-        ("return teacher", "failed", "returned Sequential, not Released"),
+        ("return teacher", "failed", "returned Mixed, not Released"),
         ("raise MemoryError", "oom", "out of memory"),
         ("raise Skipped('no BatchNorm here')", "skipped", "no BatchNorm here"),
         (
@@ -224,6 +227,170 @@ def test_an_answer_of_the_service_is_stored_and_meets_label_attacks_only(
     assert by_labels[0].accuracy != by_labels[1].accuracy
 
 
+def tables(session: Session) -> list[int]:
+    """How many epochs of training images are remembered, teacher by teacher."""
+    found = []
+    for place in (session.store.root / "replies").glob("*"):
+        counts = [len(load_file(p)["replies"]) for p in place.glob("*.safetensors")]
+        found.append(sum(count != 540 for count in counts))
+    return sorted(count for count in found if count)
+
+
+def test_all_students_of_one_teacher_read_one_set_of_tables(tmp_path, session):
+    attacks = ("kd", "kd[tau=2]", "label_kd")
+    tasks = tiny(
+        tmp_path,
+        defenses=("none",),
+        attacks=attacks,
+        students=("cnn2", "lenet5"),
+        settings={"recipe": {"epochs": "2"}},
+    )
+
+    rows = do(tasks, session)
+
+    assert {row.status for row in rows.values()} == {"ok"}
+    assert tables(session) == [2]
+    asked = {row.queries for row in pick(rows, StealRow) if row.attack != "scratch"}
+    assert len(pick(rows, StealRow)) == 8
+    assert len(asked) == 1
+    assert 1257 < asked.pop() < 2 * 1257
+
+
+def test_each_released_teacher_has_tables_of_its_own_and_the_adversary_too(
+    tmp_path, session
+):
+    do(tiny(tmp_path, attacks=("kd",)), session)
+
+    # Students of none, students of nasty, and nasty's own look at the teacher.
+    assert tables(session) == [1, 1, 1]
+
+
+def test_other_shares_of_the_images_have_other_tables(tmp_path, session):
+    attacks = ("kd", "kd[fraction=0.5]", "limited_kd[fraction=0.5]")
+
+    rows = do(tiny(tmp_path, defenses=("none",), attacks=attacks), session)
+
+    assert tables(session) == [1, 1]
+    half = {r.queries for r in pick(rows, StealRow, fraction=0.5)} - {0}
+    counts = load_data("digits").train.labels.bincount().tolist()
+    assert half == {sum(round(0.5 * count) for count in counts)}
+
+
+def test_rows_do_not_depend_on_what_is_remembered(tmp_path, session):
+    tasks = tiny(tmp_path, attacks=("kd",))
+    first = do(tasks, session)
+    replies = session.store.root / "replies"
+    taught = [task for task in tasks if isinstance(task, Steal)]
+
+    remembered = do(taught, session)
+    shutil.rmtree(replies)
+    anew = do(taught, session)
+
+    assert replies.exists()
+    for task in taught:
+        for column in ("accuracy", "kl", "fidelity", "curve", "queries"):
+            value = getattr(first[task], column)
+            assert getattr(remembered[task], column) == value
+            assert getattr(anew[task], column) == value
+
+
+DOUBT = """    def protect(self, teacher, images, run):
+        return Released(teacher, Doubt(), randomised={randomised})
+    def skeleton(self, run):
+        return Released(run.network(run.teacher), Doubt(), randomised={randomised})
+class Doubt(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+    def forward(self, images, log_probs):
+        self.asked += {randomised}
+        return (log_probs * (1 + self.asked)).log_softmax(dim=1)
+"""
+
+
+@pytest.mark.parametrize(("randomised", "kept"), [(True, []), (False, [2])])
+def test_a_randomised_teacher_is_not_remembered_and_paid_for_each_time(
+    tmp_path, session, randomised, kept
+):
+    spec = plugin(tmp_path, DOUBT.replace("{randomised}", str(randomised)))
+    tasks = tiny(
+        tmp_path,
+        defenses=(spec,),
+        attacks=("kd",),
+        settings={"recipe": {"epochs": "2"}},
+    )
+    mine = [t for t in tasks if "fog" in t.label or isinstance(t, TrainTeacher)]
+
+    rows = do(mine, session)
+
+    assert [row.status for row in rows.values()] == ["ok"] * 3
+    [kd] = pick(rows, StealRow)
+    assert (kd.queries == 2 * 1257) == randomised
+    assert tables(session) == kept
+
+
+ASKS = """    def protect(self, teacher, images, run):
+        ask = run.answers(teacher)
+        other = run.network(run.teacher).eval()
+        batches = list(images.batches(500, run.generator))
+        def gap(network, ask):
+            with torch.no_grad():
+                live = [network(b.pixels).log_softmax(dim=1) for b in batches]
+            said = [ask(b) for b in batches]
+            assert not any(reply.requires_grad for reply in said)
+            both = zip(said, live, strict=True)
+            return max(float((a - b).abs().max()) for a, b in both)
+        run.report(still=gap(teacher, ask), other=gap(other, run.answers(other)))
+        before = ask(batches[0])
+        with torch.no_grad():
+            teacher.get_parameter('1.8.bias').add_(torch.arange(10.0))
+        run.report(changed=gap(teacher, ask))
+        run.report(moved=float((ask(batches[0]) - before).abs().max()))
+        return Released(teacher)
+"""
+
+
+def test_a_defense_that_changes_its_teacher_is_told_what_it_says_now(tmp_path, session):
+    spec = plugin(tmp_path, ASKS)
+    tasks = [t for t in tiny(tmp_path, defenses=(spec,)) if not isinstance(t, Steal)]
+
+    rows = do(tasks, session)
+
+    [row] = pick(rows, ProtectRow, defense="fog:Fog")
+    assert row.status == "ok", row.reason
+    assert row.figures["still"] < 1e-4
+    assert row.figures["other"] == 0.0
+    assert row.figures["changed"] == 0.0
+    assert row.figures["moved"] > 1
+    assert tables(session) == [1]
+
+
+def test_a_share_is_what_teacher_and_attackers_have_and_the_test_set_is_whole(
+    tmp_path, session
+):
+    path = tmp_path / "part.toml"
+    path.write_text(TINY.replace("version = 1", "version = 1\nshare = 0.2"))
+    whole = tiny(tmp_path, defenses=("none",), attacks=("kd", "limited_kd"))
+    asked = {"defenses": ("none",), "attacks": ("kd", "limited_kd")}
+    tasks = plan(Request(protocol.load(str(path)), **asked)).tasks
+
+    rows = do(tasks, session)
+
+    assert {row.status for row in rows.values()} == {"ok"}
+    assert {row.data_share for row in rows.values()} == {0.2}
+    assert not {key(t) for t in tasks} & {key(t) for t in whole}
+    counts = load_data("digits").train.labels.bincount().tolist()
+    own = [round(0.2 * count) for count in counts]
+    tenth = [max(1, round(0.1 * count)) for count in own]
+    queries = {r.attack: r.queries for r in pick(rows, StealRow)}
+    assert queries["kd"] == sum(own) < 260
+    assert queries["limited_kd"] == sum(tenth)
+    for row in rows.values():
+        right = row.accuracy * 540
+        assert right == pytest.approx(round(right), abs=1e-3)
+        assert row.data_fingerprint == load_data("digits").fingerprint
+
+
 def test_a_task_that_was_never_begun_has_a_row_as_well(tmp_path, session):
     task = tiny(tmp_path)[-1]
 
@@ -246,3 +413,5 @@ def test_a_row_tells_what_made_it(tmp_path, session):
     assert row.device and row.platform and row.python.count(".") == 2
     assert row.seconds > 0 and row.peak_memory > 2**20
     assert row.started.tzinfo is not None
+    assert (row.data_share, row.precision, row.compiled) == (1.0, "fp32", False)
+    assert row.revision == REVISION == 2

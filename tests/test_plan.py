@@ -24,7 +24,7 @@ PROTOCOL = Protocol(
     name="small",
     version=1,
     dataset="digits",
-    teacher="resnet8",
+    teachers=("resnet8",),
     students=("cnn2",),
     defenses=("nasty",),
     attacks=("kd", "dafl"),
@@ -325,7 +325,7 @@ def test_a_setting_to_the_protocols_own_value_stays_official() -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    [{"teacher": "cnn2"}, {"settings": {"recipe": {"epochs": "7"}}}],
+    [{"teachers": ("cnn2",)}, {"settings": {"recipe": {"epochs": "7"}}}],
 )
 def test_another_teacher_or_recipe_is_unofficial_throughout(
     asked: dict[str, Any],
@@ -416,7 +416,7 @@ def test_an_unknown_option_in_a_setting_is_met_with_the_nearest() -> None:
         ({"defenses": ("nsaty",)}, "unknown defense 'nsaty': did you mean 'nasty'"),
         ({"attacks": ("dalf",)}, "unknown attack 'dalf': did you mean 'dafl'"),
         ({"students": ("cn2",)}, "unknown network 'cn2': did you mean 'cnn2'"),
-        ({"teacher": "resnet"}, "unknown network 'resnet': did you mean 'resnet8'"),
+        ({"teachers": ("resnet",)}, "unknown network 'resnet': did you mean 'resnet8'"),
         ({"dataset": "digit"}, "unknown data set 'digit': did you mean 'digits'"),
     ],
 )
@@ -504,6 +504,263 @@ def test_other_attacks_may_train_the_teachers_own_architecture(
     assert found.notes == ()
 
 
+def test_students_named_self_have_the_teachers_own_network() -> None:
+    protocol = PROTOCOL.model_copy(update={"students": ("self",)})
+
+    found = planned(protocol=protocol, seeds=1)
+
+    assert {s.student for s in of_kind(found, Steal)} == {"resnet8"}
+    assert {s.recipe for s in of_kind(found, Steal)} == {Recipe(epochs=3)}
+    assert set(official(found).values()) == {True}
+
+
+@pytest.mark.parametrize("students", [("self", "resnet8"), ("resnet8", "self")])
+def test_the_teachers_own_network_is_one_student_under_both_names(
+    students: tuple[str, ...],
+) -> None:
+    protocol = PROTOCOL.model_copy(update={"students": students})
+    alone = PROTOCOL.model_copy(update={"students": ("resnet8",)})
+
+    assert planned(protocol=protocol).tasks == planned(protocol=alone).tasks
+
+
+def test_self_may_be_asked_for() -> None:
+    found = planned(students=("self", "cnn2"), attacks=("kd",), seeds=1)
+
+    told = {s.student: s.official for s in of_kind(found, Steal)}
+    assert told == {"resnet8": False, "cnn2": True}
+
+
+def test_self_as_a_teacher_is_no_network() -> None:
+    with pytest.raises(UnknownName, match="unknown network 'self'"):
+        planned(teachers=("self",))
+
+
+def test_each_teacher_meets_all_defenses_attacks_and_students() -> None:
+    protocol = PROTOCOL.model_copy(
+        update={"teachers": ("resnet8", "cnn2"), "students": ("self", "cnn2")}
+    )
+
+    found = planned(protocol=protocol, attacks=("kd",))
+
+    trained = [(t.network, t.seed) for t in of_kind(found, TrainTeacher)]
+    assert sorted(trained) == [
+        ("cnn2", 0),
+        ("cnn2", 1),
+        ("resnet8", 0),
+        ("resnet8", 1),
+    ]
+    recipes = {t.network: t.recipe.epochs for t in of_kind(found, TrainTeacher)}
+    assert recipes == {"resnet8": 3, "cnn2": 4}
+    stolen = [
+        (s.root.network, s.student, s.target.defense.label, s.attack.label)
+        for s in of_kind(found, Steal)
+        if s.root.seed == 0
+    ]
+    met = [("none", "scratch"), ("none", "kd"), ("nasty", "kd")]
+    couples = [("resnet8", "resnet8"), ("resnet8", "cnn2"), ("cnn2", "cnn2")]
+    assert sorted(stolen) == sorted((*c, *m) for c in couples for m in met)
+    assert all(task.official for task in found.tasks)
+
+
+def test_one_of_several_teachers_may_be_asked_for_and_is_official() -> None:
+    protocol = PROTOCOL.model_copy(update={"teachers": ("resnet8", "cnn2")})
+
+    whole = planned(protocol=protocol)
+    part = planned(protocol=protocol, teachers=("cnn2",))
+
+    assert {task.root.network for task in part.tasks} == {"cnn2"}
+    assert all(task.official for task in part.tasks)
+    assert {key(task) for task in part.tasks} < {key(task) for task in whole.tasks}
+
+
+def test_a_teacher_beside_the_protocols_is_unofficial_and_the_others_are_not() -> None:
+    found = planned(teachers=("resnet8", "cnn2"))
+
+    told = {(task.root.network, task.official) for task in found.tasks}
+    assert told == {("resnet8", True), ("cnn2", False)}
+
+
+def test_a_white_box_with_images_is_kept_from_each_teachers_own_architecture(
+    tmp_path: Path,
+) -> None:
+    spec = written(tmp_path, "[Weights, TrainImages]")
+
+    found = planned(
+        teachers=("resnet8", "cnn2"), students=("self", "cnn2"), attacks=(spec,)
+    )
+
+    own = [s for s in of_kind(found, Steal) if s.attack.label == "own:Own"]
+    assert {(s.root.network, s.student) for s in own} == {("resnet8", "cnn2")}
+    assert len(found.notes) == 2
+
+
+def test_the_setting_tells_share_and_precision() -> None:
+    update = {"share": 0.25, "precision": "bf16"}
+    found = planned(protocol=PROTOCOL.model_copy(update=update), seeds=1)
+
+    fingerprint = load_data("digits").fingerprint
+    assert {task.root.setting for task in found.tasks} == {
+        Setting("small", 1, "digits", fingerprint, 0.25, "bf16")
+    }
+    assert all(task.official for task in found.tasks)
+
+
+def test_another_precision_is_unofficial_throughout_and_its_own_is_not() -> None:
+    assert set(official(planned(precision="bf16")).values()) == {False}
+    assert set(official(planned(precision="fp32")).values()) == {True}
+    assert planned(precision="fp32").tasks == planned().tasks
+    other = {key(task) for task in planned(precision="bf16").tasks}
+    assert not other & {key(task) for task in planned().tasks}
+
+
+def studied(sweeps: dict[str, Any], **update: Any) -> Protocol:
+    return PROTOCOL.model_copy(update={"sweeps": sweeps, **update})
+
+
+def test_a_protocols_sweeps_vary_one_option_at_a_time() -> None:
+    protocol = studied(
+        {"nasty": {"omega": (0.1, 0.2), "tau": (2, 8)}, "kd": {"tau": (8, 16)}}
+    )
+
+    found = planned(protocol=protocol)
+
+    points = ["nasty[omega=0.1]", "nasty[omega=0.2]", "nasty[tau=2]", "nasty[tau=8]"]
+    assert cells(found) == cells(planned()) | {
+        *((point, attack) for point in points for attack in ("kd", "dafl")),
+        *((d, f"kd[tau={t}]") for d in ("none", "nasty") for t in (8, 16)),
+    }
+    (options,) = {
+        p.defense.options
+        for p in of_kind(found, Protect)
+        if p.defense.label == "nasty[tau=8]"
+    }
+    assert (dict(options)["tau"], dict(options)["omega"]) == (8.0, 0.5)
+
+
+def test_nothing_of_a_protocol_that_sweeps_is_official() -> None:
+    found = planned(protocol=studied({"nasty": {"omega": (0.1,)}}))
+
+    assert not any(task.official for task in found.tasks)
+
+
+def test_the_protocols_own_value_in_a_sweep_is_the_plain_plugin() -> None:
+    protocol = studied({"nasty": {"omega": (0.5, 0.25)}, "kd": {"tau": (2, 4)}})
+
+    found = planned(protocol=protocol)
+
+    assert {d for d, _ in cells(found)} == {"none", "nasty", "nasty[omega=0.25]"}
+    assert {a for _, a in cells(found)} == {"scratch", "kd", "dafl", "kd[tau=4]"}
+    assert len(set(found.tasks)) == len(found.tasks)
+    stolen = [
+        (s.target.defense.label, s.attack.label, s.root.seed)
+        for s in of_kind(found, Steal)
+    ]
+    assert len(set(stolen)) == len(stolen)
+
+
+def test_a_swept_share_brings_the_zero_line_of_each_value() -> None:
+    protocol = studied({"kd": {"fraction": (0.1, 0.5, 1.0)}})
+
+    found = planned(protocol=protocol, attacks=("kd",), seeds=1)
+
+    points = ("kd[fraction=0.1]", "kd[fraction=0.5]")
+    assert cells(found) == {
+        ("none", "scratch"),
+        ("none", "scratch[fraction=0.1]"),
+        ("none", "scratch[fraction=0.5]"),
+        *((defense, a) for defense in ("none", "nasty") for a in ("kd", *points)),
+    }
+
+
+def test_a_swept_control_meets_the_undefended_teacher_alone() -> None:
+    protocol = studied({"scratch": {"label_smoothing": (0.1, 0.2)}})
+
+    found = planned(protocol=protocol, attacks=("scratch",))
+
+    assert cells(found) == {
+        ("none", "scratch"),
+        ("none", "scratch[label_smoothing=0.1]"),
+        ("none", "scratch[label_smoothing=0.2]"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "swept"),
+    [
+        ({"defenses": ("none",), "attacks": ("kd",)}, {"kd[tau=8]"}),
+        ({"defenses": ("nasty",), "attacks": ("dafl",)}, {"nasty[omega=0.1]"}),
+        ({"defenses": ("nasty",)}, {"nasty[omega=0.1]", "kd[tau=8]"}),
+        ({"attacks": ("dafl",)}, {"nasty[omega=0.1]"}),
+        ({"defenses": ("none",), "attacks": ("dafl",)}, set()),
+    ],
+)
+def test_sweeps_keep_to_the_plugins_that_are_asked_for(
+    asked: dict[str, Any], swept: set[str]
+) -> None:
+    protocol = studied({"nasty": {"omega": (0.1,)}, "kd": {"tau": (8,)}})
+
+    found = planned(protocol=protocol, **asked)
+
+    labels = {label for pair in cells(found) for label in pair}
+    assert {label for label in labels if "[" in label} == swept
+
+
+def test_a_plugin_outside_the_panel_may_be_swept() -> None:
+    protocol = studied({"limited_kd": {"tau": (8,)}})
+
+    found = planned(protocol=protocol, seeds=1)
+
+    assert cells(found) - cells(planned(seeds=1)) == {
+        ("none", "limited_kd[tau=8]"),
+        ("nasty", "limited_kd[tau=8]"),
+        ("none", "scratch[fraction=0.1]"),
+    }
+
+
+def test_a_setting_of_a_swept_plugin_is_in_the_plan() -> None:
+    protocol = studied({"limited_kd": {"tau": (8,)}})
+
+    found = planned(protocol=protocol, settings={"limited_kd": {"alpha": "0.5"}})
+
+    assert found.tasks
+
+
+def test_an_unknown_plugin_in_the_sweeps_of_a_protocol_is_one_line() -> None:
+    with pytest.raises(BadProtocol) as caught:
+        planned(protocol=studied({"nsaty": {"omega": (0.1,)}}))
+
+    assert str(caught.value) == (
+        "protocol 'small', [sweeps]: unknown plugin 'nsaty': "
+        "did you mean 'nasty'? (bench list)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "text"),
+    [
+        ({"nasty": {"omgea": (0.1,)}}, "unknown option 'omgea': did you mean 'omega'"),
+        ({"kd": {"tau": (0,)}}, "tau=0: Input should be greater than 0"),
+        ({"kd": {"alpha": ("much",)}}, "alpha=much: Input should be a valid number"),
+    ],
+)
+def test_a_point_that_does_not_exist_is_told(sweeps: dict[str, Any], text: str) -> None:
+    with pytest.raises(BadOption) as caught:
+        planned(protocol=studied(sweeps))
+
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_words_can_be_swept() -> None:
+    protocol = studied({"noise_kd": {"distribution": ("uniform", "normal")}})
+
+    found = planned(protocol=protocol, attacks=("kd", "noise_kd"), seeds=1)
+
+    names = {attack for _, attack in cells(found) if attack.startswith("noise_kd")}
+    assert names == {"noise_kd", "noise_kd[distribution=uniform]"}
+
+
 SETTING = Setting("small", 1, "digits", "f" * 16)
 TEACHER = TrainTeacher(SETTING, "resnet8", Recipe(epochs=3), seed=0)
 
@@ -571,6 +828,8 @@ def changed(**change: Any) -> list[Task]:
         {"setting": replace(SETTING, version=2)},
         {"setting": replace(SETTING, dataset="planets")},
         {"setting": replace(SETTING, fingerprint="0" * 16)},
+        {"setting": replace(SETTING, share=0.5)},
+        {"setting": replace(SETTING, precision="bf16")},
     ],
 )
 def test_every_key_depends_on_all_that_made_the_teacher(

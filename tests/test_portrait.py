@@ -288,7 +288,7 @@ TINY = Protocol(
     name="tiny",
     version=1,
     dataset="digits",
-    teacher="cnn2",
+    teachers=("cnn2",),
     students=("cnn2",),
     defenses=("none",),
     attacks=("kd",),
@@ -316,7 +316,7 @@ def test_the_first_seed_alone_has_a_portrait(rows):
 def test_what_machines_are_told_leaves_the_portrait_out(rows, tmp_path):
     store = rows[0].key, tmp_path / "results", tmp_path / "store"
 
-    for told in (_as_json([rows[0]], [])["rows"][0], _row(*store)):
+    for told in (_as_json([rows[0]], [], [])["rows"][0], _row(*store)):
         assert not told.keys() & COLUMNS
         assert told["accuracy"] == rows[0].accuracy
 

@@ -9,7 +9,7 @@ import pytest
 from bench import protocol
 from bench.errors import BadProtocol, UnknownName
 from bench.names import DATASETS, NETWORKS
-from bench.protocol import Protocol, load
+from bench.protocol import SELF, Protocol, load
 from bench.recipe import Recipe
 from bench.registry import installed, options_of, split
 from bench.registry import load as load_plugin
@@ -18,7 +18,7 @@ GOOD = """
 name = "mine"
 version = 2
 dataset = "digits"
-teacher = "resnet8"
+teachers = ["resnet8"]
 students = ["cnn2"]
 defenses = ["nasty"]
 attacks = ["kd"]
@@ -69,7 +69,7 @@ def test_all_names_in_a_bundled_protocol_exist(name: str) -> None:
     found = load(name)
 
     assert found.dataset in DATASETS
-    assert {found.teacher, *found.students} <= set(NETWORKS)
+    assert {*found.teachers, *found.students} <= {*NETWORKS, SELF}
     defenses, attacks = (
         {split(spec)[0] for spec in specs} for specs in (found.defenses, found.attacks)
     )
@@ -77,6 +77,7 @@ def test_all_names_in_a_bundled_protocol_exist(name: str) -> None:
     assert attacks <= set(installed("attack"))
     assert set(found.recipe) <= {"default", *NETWORKS}
     assert set(found.options) <= {*installed("defense"), *installed("attack")}
+    assert set(found.sweeps) <= {*installed("defense"), *installed("attack")}
 
 
 @pytest.mark.parametrize("name", protocol.names())
@@ -87,8 +88,14 @@ def test_all_options_and_recipes_of_a_bundled_protocol_fit(name: str) -> None:
         kind = "attack" if plugin in installed("attack") else "defense"
         decided = options_of(load_plugin(kind, plugin), plugin, preset)
         assert {option: decided[option] for option in preset} == preset
-    for network in (found.teacher, *found.students):
-        assert isinstance(found.recipe_of(network, {}), Recipe)
+    for teacher in found.teachers:
+        for network in (teacher, *found.students_of(teacher)):
+            assert isinstance(found.recipe_of(network, {}), Recipe)
+    for plugin, sweeps in found.sweeps.items():
+        kind = "attack" if plugin in installed("attack") else "defense"
+        for option, values in sweeps.items():
+            for value in values:
+                options_of(load_plugin(kind, plugin), plugin, {option: value})
 
 
 def test_a_protocol_is_read_from_a_path(tmp_path: Path) -> None:
@@ -98,7 +105,7 @@ def test_a_protocol_is_read_from_a_path(tmp_path: Path) -> None:
         name="mine",
         version=2,
         dataset="digits",
-        teacher="resnet8",
+        teachers=("resnet8",),
         students=("cnn2",),
         defenses=("nasty",),
         attacks=("kd",),
@@ -142,6 +149,47 @@ def test_an_unknown_field_of_a_recipe_is_met_with_the_nearest(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("named", "asked", "students"),
+    [
+        (("self",), (), ("resnet8",)),
+        (("cnn2", "self"), (), ("cnn2", "resnet8")),
+        (("self", "resnet8", "self"), (), ("resnet8",)),
+        (("cnn2",), ("self",), ("resnet8",)),
+        (("self",), ("cnn2", "cnn2"), ("cnn2",)),
+    ],
+)
+def test_self_is_the_teachers_network_and_no_student_is_named_twice(
+    named: tuple[str, ...],
+    asked: tuple[str, ...],
+    students: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    found = load(written(tmp_path, GOOD)).model_copy(update={"students": named})
+
+    assert found.students_of("resnet8", asked) == students
+
+
+def test_what_a_protocol_leaves_out_is_all_images_fp32_and_no_sweep(
+    tmp_path: Path,
+) -> None:
+    found = load(written(tmp_path, GOOD))
+
+    assert (found.share, found.precision, found.sweeps) == (1.0, "fp32", {})
+
+
+def test_share_precision_teachers_and_sweeps_are_read(tmp_path: Path) -> None:
+    text = GOOD.replace('["resnet8"]', '["resnet8", "cnn2"]')
+    text = f'share = 0.2\nprecision = "bf16"\n{text}'
+    text += "[sweeps.nasty]\nomega = [0, 0.1]\n[sweeps.kd]\ntau = [1, 2.5]\n"
+
+    found = load(written(tmp_path, text))
+
+    assert (found.share, found.precision) == (0.2, "bf16")
+    assert found.teachers == ("resnet8", "cnn2")
+    assert found.sweeps == {"nasty": {"omega": (0, 0.1)}, "kd": {"tau": (1, 2.5)}}
+
+
+@pytest.mark.parametrize(
     ("asked", "found"),
     [
         ({"epochs": "many"}, "epochs: Input should be a valid integer"),
@@ -170,7 +218,7 @@ def test_an_unknown_key_is_told_by_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["name", "version", "dataset", "teacher", "students", "defenses", "attacks"],
+    ["name", "version", "dataset", "teachers", "students", "defenses", "attacks"],
 )
 def test_a_key_that_is_missing_is_told_by_its_name(key: str, tmp_path: Path) -> None:
     lines = [line for line in GOOD.splitlines() if not line.startswith(f"{key} =")]
@@ -186,6 +234,20 @@ def test_a_key_that_is_missing_is_told_by_its_name(key: str, tmp_path: Path) -> 
         ('["cnn2"]', "[]", "students: Tuple should have at least 1 item"),
         ('["nasty"]', '"nasty"', "defenses: Input should be a valid tuple"),
         ('["kd"]', "[3]", "attacks.0: Input should be a valid string"),
+        ('["resnet8"]', '"resnet8"', "teachers: Input should be a valid tuple"),
+        ('["resnet8"]', "[]", "teachers: Tuple should have at least 1 item"),
+        ("version = 2", "version = 2\nshare = 0", "share: Input should be greater"),
+        ("version = 2", "version = 2\nshare = 1.5", "share: Input should be less"),
+        (
+            "version = 2",
+            'version = 2\nprecision = "fp16"',
+            "precision: Input should be 'fp32' or 'bf16'",
+        ),
+        (
+            "[options.kd]",
+            "[sweeps.kd]\ntau = 4\n[options.kd]",
+            "sweeps.kd.tau: Input should be a valid tuple",
+        ),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_told_with_its_key(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data import Augmentation, Images
+from bench.data import PLAIN, Augmentation, Images, Schedule
 from bench.errors import BudgetExhausted, Denied
+from bench.replies import Replies, Shelf
 from bench.threat import (
     HardLabels,
     Ledger,
@@ -167,9 +169,14 @@ def test_hard_labels_are_the_class_indices_alone(service: Service) -> None:
     assert torch.equal(replies, service(shown).argmax(dim=1))
 
 
+def known(service: Service, count: int = 10) -> Replies:
+    """What `service` says to the plain views of `images(count)`."""
+    return Replies(service, images(count), PLAIN)
+
+
 def test_the_same_image_without_a_view_is_paid_for_each_time(service: Service) -> None:
     ledger = Ledger()
-    teacher = SoftLabels(service, ledger, views=8)
+    teacher = SoftLabels(service, ledger, known(service))
 
     teacher(pictures(3))
     teacher(pictures(3))
@@ -182,36 +189,35 @@ def test_a_known_view_is_free_and_gets_the_identical_reply(
     grant: type[SoftLabels] | type[HardLabels], service: Service
 ) -> None:
     ledger = Ledger(budget=4)
-    teacher = grant(service, ledger, views=10)
-    shown, view = pictures(4), torch.tensor([7, 2, 5, 0])
+    teacher = grant(service, ledger, known(service))
+    view = torch.tensor([7, 2, 5, 0])
+    shown = images().as_float()[view]
 
     first = teacher(shown, view)
     again = teacher(shown.flip(0), view.flip(0))
 
     assert torch.equal(again.flip(0), first)
     assert ledger.queries == 4
-    assert len(service.asked) == 1
 
 
-def test_only_new_views_of_a_batch_are_asked_and_paid_for(service: Service) -> None:
+def test_only_new_views_of_a_batch_are_paid_for(service: Service) -> None:
     ledger = Ledger()
-    teacher = SoftLabels(service, ledger, views=10)
-    shown = pictures(6)
+    teacher = SoftLabels(service, ledger, known(service))
+    shown = images().as_float()
 
     teacher(shown[:4], torch.tensor([0, 1, 2, 3]))
-    replies = teacher(shown[2:], torch.tensor([2, 3, 4, 5]))
+    replies = teacher(shown[2:6], torch.tensor([2, 3, 4, 5]))
 
     assert ledger.queries == 6
-    assert torch.equal(service.asked[1], shown[4:])
-    torch.testing.assert_close(replies, service(shown[2:]))
+    assert torch.equal(replies, service(shown[2:6]))
 
 
 def test_a_budget_for_new_views_alone_is_enough(service: Service) -> None:
-    teacher = SoftLabels(service, Ledger(budget=6), views=10)
-    shown = pictures(6)
+    teacher = SoftLabels(service, Ledger(budget=6), known(service))
+    shown = images().as_float()
 
     teacher(shown[:4], torch.tensor([0, 1, 2, 3]))
-    teacher(shown[2:], torch.tensor([2, 3, 4, 5]))
+    teacher(shown[2:6], torch.tensor([2, 3, 4, 5]))
 
     assert teacher.remaining == 0
 
@@ -220,23 +226,25 @@ def test_one_new_view_too_many_is_refused_and_nothing_is_learnt(
     service: Service,
 ) -> None:
     ledger = Ledger(budget=5)
-    teacher = SoftLabels(service, ledger, views=10)
-    shown = pictures(6)
+    teacher = SoftLabels(service, ledger, known(service))
+    shown = images().as_float()
     teacher(shown[:4], torch.tensor([0, 1, 2, 3]))
+    asked = len(service.asked)
 
     with pytest.raises(BudgetExhausted, match="asked about 2 images with 1 left"):
-        teacher(shown[2:], torch.tensor([2, 3, 4, 5]))
+        teacher(shown[2:6], torch.tensor([2, 3, 4, 5]))
+
+    assert len(service.asked) == asked
     teacher(shown[:4], torch.tensor([0, 1, 2, 3]))
     teacher(shown[4:5], torch.tensor([4]))
-
     assert ledger.queries == 5
     with pytest.raises(BudgetExhausted, match="asked about 1 images with 0 left"):
-        teacher(shown[5:], torch.tensor([5]))
+        teacher(shown[5:6], torch.tensor([5]))
 
 
 def test_known_views_are_answered_after_the_budget_is_spent(service: Service) -> None:
-    teacher = SoftLabels(service, Ledger(budget=3), views=3)
-    shown, view = pictures(3), torch.arange(3)
+    teacher = SoftLabels(service, Ledger(budget=3), known(service, 3))
+    shown, view = images(3).as_float(), torch.arange(3)
 
     first = teacher(shown, view)
     again = teacher(shown, view)
@@ -247,10 +255,11 @@ def test_known_views_are_answered_after_the_budget_is_spent(service: Service) ->
 
 def test_duplicates_of_one_view_in_a_batch_count_once(service: Service) -> None:
     ledger = Ledger(budget=2)
-    teacher = SoftLabels(service, ledger, views=10)
-    shown = pictures(2)[[0, 1, 0, 0]]
+    teacher = SoftLabels(service, ledger, known(service))
+    view = torch.tensor([4, 9, 4, 4])
+    shown = images().as_float()[view]
 
-    replies = teacher(shown, torch.tensor([4, 9, 4, 4]))
+    replies = teacher(shown, view)
 
     assert ledger.queries == 2
     assert torch.equal(replies[0], replies[2])
@@ -261,24 +270,89 @@ def test_duplicates_of_one_view_in_a_batch_count_once(service: Service) -> None:
 def test_one_view_buys_one_reply_whatever_pixels_come_with_it(
     service: Service,
 ) -> None:
-    teacher = SoftLabels(service, Ledger(budget=1), views=10)
+    teacher = SoftLabels(service, Ledger(budget=1), known(service))
 
     replies = teacher(pictures(5), torch.full((5,), 3))
 
     assert len(replies.unique(dim=0)) == 1
 
 
-def test_changing_a_reply_does_not_change_what_is_remembered(
+@pytest.mark.parametrize("paid", [False, True])
+@pytest.mark.parametrize("grant", [SoftLabels, HardLabels])
+def test_naming_a_view_gets_no_answer_about_other_pixels(
+    grant: type[SoftLabels] | type[HardLabels], paid: bool, service: Service
+) -> None:
+    teacher = grant(service, Ledger(), known(service))
+    view = torch.arange(10)
+    if paid:
+        teacher(images().as_float(), view)
+    honest = SoftLabels(service, Ledger())(images().as_float())
+    service.asked.clear()
+    smuggled = pictures(10, seed=5)
+
+    replies = teacher(smuggled, view)
+
+    truth = honest if grant is SoftLabels else honest.argmax(dim=1)
+    assert torch.equal(replies, truth)
+    assert not torch.allclose(honest, service(smuggled))
+    shown = torch.cat(service.asked[:-1])  # the last is the line above
+    assert torch.equal(shown, images().as_float())
+
+
+def test_a_view_is_answered_as_it_was_augmented(service: Service) -> None:
+    augment, ledger = Augmentation(pad=1, flip=True), Ledger()
+    dealt = TrainImages(images(6), augment)
+    teacher = SoftLabels(service, ledger, Replies(service, images(6), augment))
+
+    for batch in dealt.batches(4, generator()):
+        replies = teacher(torch.zeros_like(batch.pixels), batch.view)
+        torch.testing.assert_close(replies, service(batch.pixels))
+
+    assert ledger.queries == 6
+
+
+def test_a_randomised_service_is_paid_for_every_view_each_time(
     service: Service,
 ) -> None:
-    teacher = SoftLabels(service, Ledger(), views=3)
-    shown, view = pictures(3), torch.arange(3)
+    ledger = Ledger()
+    teacher = SoftLabels(service, ledger, None)
+    shown, view = images(3).as_float(), torch.arange(3)
+
+    teacher(shown, view)
+    teacher(shown, view)
+
+    assert ledger.queries == 6
+    assert [len(asked) for asked in service.asked] == [3, 3]
+
+
+@pytest.mark.parametrize("view", [10, -11])
+def test_a_view_that_does_not_exist_is_not_answered(
+    view: int, service: Service
+) -> None:
+    ledger = Ledger()
+    teacher = SoftLabels(service, ledger, known(service))
+
+    with pytest.raises(IndexError):
+        teacher(pictures(1), torch.tensor([view]))
+
+    assert ledger.queries == 0
+    assert service.asked == []
+
+
+def test_changing_a_reply_does_not_change_what_is_remembered(
+    service: Service, tmp_path: Path
+) -> None:
+    shelf = Shelf(tmp_path, Schedule(PLAIN, seed=0), horizon=1, classes=CLASSES)
+    replies = Replies(service, images(3), PLAIN, shelf)
+    teacher = SoftLabels(service, Ledger(), replies)
+    shown, view = images(3).as_float(), torch.arange(3)
 
     first = teacher(shown, view)
     kept = first.clone()
     first.zero_()
 
     assert torch.equal(teacher(shown, view), kept)
+    assert len(service.asked) == 1
 
 
 @pytest.mark.parametrize("view", [None, torch.empty(0, dtype=torch.long)])
@@ -287,7 +361,7 @@ def test_a_batch_of_nothing_is_answered_with_nothing(
 ) -> None:
     ledger = Ledger(budget=0)
 
-    replies = SoftLabels(service, ledger, views=3)(pictures(0), view)
+    replies = SoftLabels(service, ledger, known(service, 3))(pictures(0), view)
 
     assert replies.shape == (0, CLASSES)
     assert ledger.queries == 0
@@ -323,7 +397,7 @@ def test_an_oracle_can_be_neither_pickled_nor_copied(
 def test_no_public_attribute_of_an_oracle_leads_to_the_network(
     grant: type[SoftLabels] | type[HardLabels], service: Service
 ) -> None:
-    teacher = grant(service, Ledger(budget=3), views=5)
+    teacher = grant(service, Ledger(budget=3), known(service, 5))
 
     public = {name for name in dir(teacher) if not name.startswith("_")}
 
@@ -459,7 +533,7 @@ def test_surrogate_images_have_no_labels_and_deal_minus_one() -> None:
     assert labels.tolist() == [-1] * 10
     assert not hasattr(dealt, "labels")
     public = {name for name in dir(dealt) if not name.startswith("_")}
-    assert public == {"batches", "pixels", "views"}
+    assert public == {"batches", "in_order", "pixels", "views"}
     assert not hasattr(dealt, "__dict__")
 
 
@@ -499,12 +573,58 @@ def test_two_epochs_of_one_generator_differ() -> None:
     assert not torch.equal(first, second)
 
 
+@pytest.mark.parametrize("grant", [TrainImages, SurrogateImages])
+def test_an_epoch_shows_the_views_of_its_schedule_in_any_order(
+    grant: type[TrainImages] | type[SurrogateImages],
+) -> None:
+    augment = Augmentation(pad=2, flip=True)
+    schedule = Schedule(augment, seed=3)
+    dealers = [grant(images(20), augment, schedule) for _ in range(2)]
+    sources = [generator(1), generator(2)]
+
+    for epoch in range(3):
+        first, second = (
+            torch.cat([b.view for b in dealer.batches(7, source)])
+            for dealer, source in zip(dealers, sources, strict=True)
+        )
+        laid_down = schedule.views(epoch, 20)
+        assert torch.equal(first.sort().values, laid_down)
+        assert torch.equal(second.sort().values, laid_down)
+        assert not torch.equal(first, second)
+        assert (first.sort().values // augment.codes).tolist() == list(range(20))
+
+
+def test_what_a_schedule_lays_down_is_what_is_dealt() -> None:
+    augment, owned = Augmentation(pad=1, flip=True), images(12)
+    dealt = TrainImages(owned, augment, Schedule(augment, seed=0))
+
+    for batch in dealt.batches(5, generator()):
+        rows, codes = batch.view // augment.codes, batch.view % augment.codes
+        expected = augment.apply(owned.pixels[rows], codes).float() / 255
+        assert torch.equal(batch.pixels, expected)
+        assert torch.equal(batch.labels, owned.labels[rows])
+
+
+@pytest.mark.parametrize("grant", [TrainImages, SurrogateImages])
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_all_images_in_their_order_are_the_plain_pixels(
+    grant: type[TrainImages] | type[SurrogateImages], size: int
+) -> None:
+    owned = images(10)
+
+    parts = list(grant(owned, Augmentation(pad=1)).in_order(size))
+
+    assert max(len(part) for part in parts) == min(size, 10)
+    assert torch.equal(torch.cat(parts), owned.as_float())
+
+
 def test_views_dealt_by_a_grant_index_the_memory_of_an_oracle(
     service: Service,
 ) -> None:
     dealt = TrainImages(images(6), Augmentation(pad=1))
     ledger = Ledger()
-    teacher = SoftLabels(service, ledger, dealt.views)
+    known = Replies(service, images(6), Augmentation(pad=1))
+    teacher = SoftLabels(service, ledger, known)
 
     seen: set[int] = set()
     for seed in range(10):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,8 +105,25 @@ def show(
     table.add_column(style="bold")
     table.add_column()
     for name, value in facts.items():
-        table.add_row(name, escape(str(value)))
+        table.add_row(name, escape(_text(value)))
     Console().print(table)
+
+
+def _text(value: object) -> str:
+    """A value for a person: lists with commas, nested options a line each."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name} = {_text(inner)}" for name, inner in _flat(value))
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _flat(
+    options: Mapping[str, object], above: str = ""
+) -> Iterator[tuple[str, object]]:
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _plugin(spec: str) -> dict[str, Any] | None:

@@ -40,7 +40,7 @@ def show_plan(
     out = Console()
     for line in lines:
         state = "cached" if line["cached"] else "to do "
-        odd = "" if line["official"] else "  (departs from the protocol)"
+        odd = "" if line["official"] else "  (not ranked)"
         say(out, f"{line['key']}  {state}  {line['task']}{odd}")
     say(out, f"{_count(made, len(done))}; nothing was run")
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -47,15 +47,19 @@ def run(
         typer.Option(metavar="S", help="An attack, as above; repeat for several."),
     ] = None,
     student: Annotated[
-        list[str] | None, typer.Option(metavar="NETWORK", help="Repeat for several.")
+        list[str] | None,
+        typer.Option(
+            metavar="NETWORK", help="'self' is the teacher's own; repeat for several."
+        ),
     ] = None,
     protocol: Annotated[
         str, typer.Option(help="A name of `bench list`, or a TOML file.")
     ] = "digits",
     dataset: Annotated[str, typer.Option(help="In place of the protocol's.")] = "",
     teacher: Annotated[
-        str, typer.Option(metavar="NETWORK", help="In place of the protocol's.")
-    ] = "",
+        list[str] | None,
+        typer.Option(metavar="NETWORK", help="In place of the protocol's; as above."),
+    ] = None,
     seeds: Annotated[
         int, typer.Option(min=0, help="How many; 0 takes the protocol's.")
     ] = 0,
@@ -77,6 +81,13 @@ def run(
     engine: Annotated[
         str, typer.Option(help="ray, or local: in this process.")
     ] = "ray",
+    precision: Annotated[
+        str, typer.Option(help="fp32 or bf16, in place of the protocol's.")
+    ] = "",
+    compile_: Annotated[
+        bool,
+        typer.Option("--compile", help="torch.compile networks; off on processors."),
+    ] = False,
     cpus: Annotated[
         int, typer.Option(min=1, help="CPUs and torch threads of one task.")
     ] = 1,
@@ -110,6 +121,8 @@ def run(
     request_of = _choices(set_, sweep)
     if engine not in ("ray", "local"):
         raise BadOption(f"unknown engine {engine!r}: write ray or local")
+    if precision not in ("", *get_args(protocols.Precision)):
+        raise BadOption(f"unknown precision {precision!r}: write fp32 or bf16")
     limit = _seconds(timeout)
     chosen = protocols.load(protocol)
 
@@ -123,7 +136,8 @@ def run(
             attacks=tuple(attack or ()),
             students=tuple(student or ()),
             dataset=dataset,
-            teacher=teacher,
+            teachers=tuple(teacher or ()),
+            precision=precision,
             seeds=seeds,
             **request_of,
         )
@@ -139,7 +153,9 @@ def run(
         return 0
     keep.open()
     probe(results, "results folder", "--results")
-    session = _session(keep, cpus, gpu_share, limit, address)
+    session = _session(keep, cpus, gpu_share, limit, address, compile_)
+    if compile_ and not session.compiled:
+        say(err, "bench: --compile is left off: on processors it gains nothing")
     rows = _perform(made, done, session, engine, gpu_share, address, as_json)
     return conclude(made, done, rows, results, force, keep, as_json)
 
@@ -206,6 +222,7 @@ def _session(
     gpu_share: float,
     timeout: float | None,
     address: str | None,
+    compiled: bool,
 ) -> Session:
     import torch
 
@@ -218,6 +235,7 @@ def _session(
         device="cuda" if gpu else "cpu",
         threads=cpus,
         timeout=timeout,
+        compiled=compiled and gpu,
     )
 
 

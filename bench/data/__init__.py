@@ -6,7 +6,7 @@ float in [0, 1] in everything that leaves through a grant.
 
 from __future__ import annotations
 
-from bench.data.augment import PLAIN, Augmentation
+from bench.data.augment import PLAIN, Augmentation, Schedule
 from bench.data.catalogue import OWN, SETS, SURROGATES, load, surrogate
 from bench.data.dataset import Dataset
 from bench.data.images import Batch, Images
@@ -20,6 +20,7 @@ __all__ = [
     "Batch",
     "Dataset",
     "Images",
+    "Schedule",
     "load",
     "surrogate",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from bench.data.cache import Source, cached
+from bench.data.cache import Source, cached, home
 from bench.data.dataset import Dataset
 from bench.data.digits import digits, photograph_patches
 from bench.data.folder import folder
@@ -46,10 +47,17 @@ def load(name: str) -> Dataset:
     """
     form, colon, path = name.partition(":")
     if colon and form in OWN:
-        return cached(OWN[form](Path(path).expanduser().absolute()))
+        # Rows carry the name as it was written, and no path of this machine beyond it.
+        return cached(replace(OWN[form](_place(Path(path).expanduser())), name=name))
     if name not in SETS:
         raise UnknownName.among("data set", name, SETS, "bench list")
     return SETS[name]()
+
+
+def _place(path: Path) -> Path:
+    """`path` from the working folder, or from the cache folder where that has it."""
+    here, there = path.absolute(), home() / path
+    return there if there.exists() and not here.exists() else here
 
 
 @cache

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 
+import torch
+
 from bench.data.augment import Augmentation
 from bench.data.images import Images
+from bench.seeds import derive
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,17 @@ class Dataset:
         channels, height, width = self.train.pixels.shape[1:]
         return channels, height, width
 
+    def reduced(self, share: float) -> Dataset:
+        """This set with a `share` of its training images, always the same ones."""
+        if share == 1:
+            return self
+        chooser = torch.Generator().manual_seed(derive("reduced", share))
+        train = self.train.share(share, chooser)
+        return replace(self, train=train, known=self.fingerprint)
+
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits from every pixel and label, in order."""
+        """16 hex digits from every pixel and label of the whole set, in order."""
         digest = sha256()
         for images in (self.train, self.test):
             for tensor in (images.pixels, images.labels):

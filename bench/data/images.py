@@ -44,20 +44,39 @@ class Images:
         return Images(self.pixels.to(device), self.labels.to(device))
 
     def batches(
-        self, size: int, augment: Augmentation, generator: torch.Generator
+        self,
+        size: int,
+        augment: Augmentation,
+        generator: torch.Generator,
+        views: Tensor | None = None,
     ) -> Iterator[Batch]:
-        """One epoch in the order and under the augmentations that `generator` draws."""
+        """One epoch in the order that `generator` draws.
+
+        Args:
+            size: B, images a batch; a last batch of a single image is left out.
+            augment: Of each image.
+            generator: On the device of the images.
+            views: What to show of each image, `(N,)`; None lets `generator` draw it.
+        """
         count, device = len(self), self.pixels.device
         order = torch.randperm(count, generator=generator, device=device)
-        codes = torch.randint(
-            augment.codes, (count,), generator=generator, device=device
-        )
-        for rows, code in zip(order.split(size), codes.split(size), strict=True):
-            if len(rows) == 1 < min(size, count):
+        if views is None:
+            codes = torch.randint(
+                augment.codes, (count,), generator=generator, device=device
+            )
+            dealt = order * augment.codes + codes
+        else:
+            dealt = views.to(device)[order]
+        for view in dealt.split(size):
+            if len(view) == 1 < min(size, count):
                 continue
-            changed = augment.apply(self.pixels[rows], code)
-            view = rows * augment.codes + code
-            yield Batch(changed.float() / 255, self.labels[rows], view)
+            labels = self.labels[view // augment.codes]
+            yield Batch(self.seen(view, augment), labels, view)
+
+    def seen(self, view: Tensor, augment: Augmentation) -> Tensor:
+        """The pixels that each `view` `(B,)` names, `(B, C, H, W)` in [0, 1]."""
+        rows, codes = view // augment.codes, view % augment.codes
+        return augment.apply(self.pixels[rows], codes).float() / 255
 
     def share(self, fraction: float, generator: torch.Generator) -> Images:
         """A random `fraction` of each class, at least one image of it, in fixed order.

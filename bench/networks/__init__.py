@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench.errors import UnknownName
 from bench.networks import mobile, preactivation, residual, resnext, shuffle, small
+from bench.networks.precision import Mixed as Mixed
 
 
 class Normalise(nn.Module):
@@ -53,20 +54,39 @@ NETWORKS: dict[str, Callable[[int, int], nn.Sequential]] = {
 """What builds a network from channels C and classes K, by its name."""
 
 
+FLOAT_ON_CPU = ("shufflenet_v2",)
+"""Networks that bf16 makes slower on processors; they compute in float32 there."""
+
+
 def build(
     name: str,
     channels: int,
     classes: int,
     mean: tuple[float, ...],
     std: tuple[float, ...],
+    precision: str = "fp32",
 ) -> nn.Module:
     """A freshly initialised network from `(N, C, H, W)` in [0, 1] to logits `(N, K)`.
 
     Weights are drawn from torch's global generator; call it inside `seeds.seeded`.
+
+    Args:
+        name: One of `NETWORKS`.
+        channels: C.
+        classes: K.
+        mean: Of the training pixels, a value a channel.
+        std: Their deviation, a value a channel.
+        precision: fp32 or bf16; weights and logits are float32 in both.
 
     Raises:
         UnknownName: no network is called `name`.
     """
     if name not in NETWORKS:
         raise UnknownName.among("network", name, NETWORKS, "bench list")
-    return nn.Sequential(Normalise(mean, std), NETWORKS[name](channels, classes))
+    body = NETWORKS[name](channels, classes)
+    return Mixed(
+        Normalise(mean, std),
+        body,
+        precision=precision,
+        float_on_cpu=name in FLOAT_ON_CPU,
+    )

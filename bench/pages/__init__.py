@@ -17,11 +17,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import __version__, registry
 from bench.ablations import ablations
+from bench.cells import scene_of
 from bench.errors import Unfit
 from bench.pages import ablation_charts, charts, portrait_charts, words
 from bench.published import Published, compare
 from bench.rows import ProtectRow, Row, StealRow, table_of
-from bench.tables import Board, Entry, current, official_boards
+from bench.tables import UNDEFENDED, Board, Entry, current, official_boards
 from bench.tracks import TRACKS
 
 MARK = ".distill-bench-site"
@@ -138,6 +139,7 @@ class _Site:
                 charts=charts.defense(boards, label),
                 ablations=ablation_charts.defense(found, label, labels),
                 portraits=portrait_charts.portraits(mine, releases),
+                samples=_samples(steals, label),
             )
         played = _by(steals, "attack")
         for label, mine in played.items():
@@ -170,6 +172,17 @@ class _Site:
         """A page of `facts`; `up` leads from its folder to the site's."""
         facts = {"charts": [], "ablations": None, "portraits": []} | facts
         return self.environment.get_template(template).render(up=up, **facts)
+
+
+def _samples(steals: Sequence[StealRow], label: str) -> list[StealRow]:
+    """What attacks made of seed 0 of this defense, each after the same from none."""
+    made = [row for row in steals if row.samples and row.seed == 0]
+    groups: dict[object, list[StealRow]] = defaultdict(list)
+    for row in sorted(made, key=lambda row: (row.attack, row.defense != UNDEFENDED)):
+        if row.defense in (label, UNDEFENDED):
+            groups[row.attack, row.student, scene_of(row)].append(row)
+    shown = [rows for rows in groups.values() if any(r.defense == label for r in rows)]
+    return [row for rows in shown for row in rows]
 
 
 def _address(row: Row) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from math import log
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import train
-from bench.data import Augmentation, Batch, Images
+from bench.data import Augmentation, Batch, Images, Schedule
+from bench.desk import Handed
 from bench.errors import Diverged
-from bench.plugin import Run
+from bench.plugin import Released, Run
 from bench.recipe import Recipe
+from bench.replies import Replies, Shelf
 from bench.threat import TrainImages
 from defenses.nasty import NastyTeacher, divergence
 
@@ -174,6 +177,68 @@ def test_both_networks_see_the_same_augmented_batch(
 
     assert all(torch.equal(a, d) for a, d in zip(asked, dealt, strict=False))
     assert torch.equal(torch.cat(asked[len(dealt) :]), images.pixels)
+
+
+def test_the_adversary_is_asked_through_the_run_and_with_the_batches_of_training(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module
+) -> None:
+    run = make_run()
+    images = TrainImages(toy_images, Augmentation(pad=2, flip=True))
+    rivals: list[nn.Module] = []
+    asked: list[Batch] = []
+
+    def answers(network: nn.Module) -> Callable[[Batch], Tensor]:
+        rivals.append(network)
+
+        def answer(batch: Batch) -> Tensor:
+            asked.append(batch)
+            with torch.no_grad():
+                return network(batch.pixels).log_softmax(dim=1)
+
+        return answer
+
+    run._harness.answers = answers
+    replay = torch.Generator().manual_seed(run.seed)
+    dealt = [b for _ in range(3) for b in images.batches(16, replay)]
+
+    NastyTeacher().protect(teacher, images, run)
+
+    assert rivals == [teacher]
+    assert len(asked) == len(dealt)
+    for batch, expected in zip(asked, dealt, strict=True):
+        assert torch.equal(batch.view, expected.view)
+        assert torch.equal(batch.pixels, expected.pixels)
+
+
+def test_replies_from_memory_train_what_live_ones_train(
+    make_run: MakeRun, toy_images: Images, teacher: nn.Module, tmp_path: Path
+) -> None:
+    augment = Augmentation(pad=1)
+    schedule = Schedule(augment, seed=0)
+    calls: list[int] = []
+    before = Released(deepcopy(teacher))
+    shelf = Shelf(tmp_path, schedule, horizon=3, classes=4)
+    memory = Replies(before.reply, toy_images, augment, shelf)
+    handed = Handed(teacher, memory)
+    teacher.register_forward_hook(lambda *_: calls.append(1))
+
+    def answers(network: nn.Module) -> Callable[[Batch], Tensor]:
+        assert handed.is_still(network)
+        return lambda batch: memory(batch.view)
+
+    released = []
+    for answering in (None, answers):
+        run = make_run(seed=1)
+        if answering:
+            run._harness.answers = answering
+        images = TrainImages(toy_images, augment, schedule)
+        released.append(NastyTeacher(omega=0.1).protect(teacher, images, run))
+
+    live, remembered = released
+    for name, value in live.network.state_dict().items():
+        torch.testing.assert_close(remembered.network.state_dict()[name], value)
+    # Nine batches live; and once each for the figure at the end.
+    assert len(calls) == 9 + 1 + 1
 
 
 def test_another_adversary_is_trained_and_then_held_against(

@@ -1,0 +1,36 @@
+"""Computing in bf16 where that is safe, and in float32 everywhere else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Mixed(nn.Sequential):
+    """Layers in a row; under bf16 torch's autocast decides which of them use it.
+
+    Weights, optimiser states, BatchNorm statistics and what comes out are float32 in
+    either precision, so losses need not know of it.
+    """
+
+    def __init__(
+        self, *layers: nn.Module, precision: str = "fp32", float_on_cpu: bool = False
+    ) -> None:
+        """Hold `layers`.
+
+        Args:
+            layers: Called one after the other.
+            precision: fp32 or bf16.
+            float_on_cpu: On processors these layers are faster in float32.
+        """
+        super().__init__(*layers)
+        self.precision = precision
+        self.float_on_cpu = float_on_cpu
+
+    def forward(self, images: Tensor) -> Tensor:
+        """What the last layer makes of `images`."""
+        device = images.device.type
+        low = self.precision == "bf16" and not (self.float_on_cpu and device == "cpu")
+        with torch.autocast(device, torch.bfloat16, enabled=low):
+            made: Tensor = super().forward(images)  # type: ignore[no-untyped-call]
+        return made.float()

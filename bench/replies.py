@@ -1,0 +1,138 @@
+"""What a fixed teacher replies, remembered by view, epoch by epoch.
+
+Students of one teacher who train on the same images under one schedule ask the same
+questions, whatever their seed, network, temperature or options. The first to reach an
+epoch asks about all of it and leaves a table on disk; the others read it:
+
+    STORE/replies/<teacher and images>/<epoch>.safetensors
+
+each with log-probabilities `(N, K)`, the images in their order. A table comes from
+batches of one size in one order, so it is the same to the bit whoever makes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from bench.data import Augmentation, Images, Schedule
+
+Answer = Callable[[Tensor], Tensor]
+"""Maps images `(N, C, H, W)` to log-probabilities `(N, K)`."""
+
+BATCH = 1000
+"""Images that a teacher is asked about at a time."""
+ROOM = 8 * 2**30
+"""Bytes that all tables of one teacher and one set of images may take; a longer
+training asks about every batch."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where the tables of one teacher and one set of images lie."""
+
+    folder: Path
+    schedule: Schedule
+    """Lays down which views an epoch shows."""
+    horizon: int
+    """Epochs that the student at hand will see."""
+    classes: int
+    """K."""
+
+
+@dataclass
+class Replies:
+    """The replies of one teacher to the views of one set of images."""
+
+    answer: Answer
+    """Answers equal images alike, whenever and beside whatever they are asked."""
+    images: Images
+    augment: Augmentation
+    shelf: Shelf | None = None
+    """None, like one without room, leaves nothing behind: each batch is asked about."""
+
+    _epoch: int = field(default=-1, init=False)
+    _shown: Tensor | None = field(default=None, init=False)
+    """The views that the epoch shows, `(N,)`."""
+    _table: Tensor | None = field(default=None, init=False)
+    """The replies to them, `(N, K)`."""
+
+    def __post_init__(self) -> None:
+        if self.shelf is not None:
+            size = self.shelf.horizon * len(self.images) * self.shelf.classes * 4
+            self.shelf = self.shelf if size <= ROOM else None
+
+    @property
+    def views(self) -> int:
+        """How many views there are."""
+        return len(self.images) * self.augment.codes
+
+    def __call__(self, view: Tensor) -> Tensor:
+        """Log-probabilities `(B, K)` for each `view` in `(B,)`."""
+        rows = view // self.augment.codes
+        table = self._find(rows, view)
+        with torch.no_grad():
+            if table is None:
+                return self.answer(self.images.seen(view, self.augment))
+            return table[rows]
+
+    def _find(self, rows: Tensor, view: Tensor) -> Tensor | None:
+        """The table that holds each `view`: that of this epoch, or of the next."""
+        if self.shelf is None:
+            return None
+        if self._shown is not None and torch.equal(self._shown[rows], view):
+            return self._table
+        shown = self._views(self.shelf, self._epoch + 1)
+        if not torch.equal(shown[rows], view):
+            return None
+        self._epoch, self._shown = self._epoch + 1, shown
+        self._table = self._read(self.shelf, self._epoch)
+        return self._table
+
+    def _views(self, shelf: Shelf, epoch: int) -> Tensor:
+        drawn = shelf.schedule.views(epoch, len(self.images))
+        return drawn.to(self.images.labels.device)
+
+    def _read(self, shelf: Shelf, epoch: int) -> Tensor:
+        """The table of `epoch`; while another makes it, the next ones are made here."""
+        path = _path(shelf, epoch)
+        while not path.exists():
+            ahead = range(epoch, max(shelf.horizon, epoch + 1))
+            if not any(self._make(shelf, later) for later in ahead):
+                time.sleep(0.02)
+        return load_file(path)["replies"].to(self.images.labels.device)
+
+    def _make(self, shelf: Shelf, epoch: int) -> bool:
+        """Make the table of `epoch`, unless it is there or another is at it."""
+        path = _path(shelf, epoch)
+        if path.exists():
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(path.with_suffix(".lock"), blocking=False):
+                if path.exists():
+                    return False
+                views = self._views(shelf, epoch).split(BATCH)
+                with torch.no_grad():
+                    seen = (self.images.seen(view, self.augment) for view in views)
+                    replies = torch.cat(
+                        [self.answer(pixels).float() for pixels in seen]
+                    )
+                part = path.with_name(f"{epoch}.{uuid4().hex[:8]}.part")
+                save_file({"replies": replies.cpu().contiguous()}, part)
+                part.replace(path)
+        except Timeout:
+            return False
+        return True
+
+
+def _path(shelf: Shelf, epoch: int) -> Path:
+    return shelf.folder / f"{epoch}.safetensors"
