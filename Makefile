@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check site clean
+.PHONY: demo test check site speed clean
 
 demo: $(READY)  ## nasty meets KD and DAFL on the digits, then the pages
 	$(BIN)/bench run --defense nasty --attack kd --attack dafl
@@ -21,6 +21,9 @@ check: $(READY)  ## style and types, as in CI and before a commit
 
 site: $(READY)  ## the pages from results/*.parquet
 	$(BIN)/bench site
+
+speed: $(READY)  ## ratios of a plain classical loop and the bench: ARGS='students'
+	$(BIN)/python tests/speed/measure.py $(ARGS)
 
 clean:  ## remove the environment and what tools left; results stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache site/build

@@ -1,0 +1,163 @@
+"""What has no ratio: whether both sides learn alike, and what Ray costs a task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import sqrt
+from statistics import mean, stdev
+
+import classical
+import torch
+from cases import Case, do, session_of, tasks_of
+
+from bench.agenda import Agenda
+from bench.perform import kind_of, record
+from bench.recipe import Recipe
+from bench.rows import ProtectRow, Row, StealRow, TeacherRow
+from bench.tasks import Setting, Steal, Task, TrainTeacher, key
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Of one network, by both sides; one value a seed."""
+
+    name: str
+    precision: str
+    classical: Sequence[float]
+    bench: Sequence[float]
+
+    @property
+    def difference(self) -> float:
+        """Mean of the bench minus mean of the classical loop."""
+        return mean(self.bench) - mean(self.classical)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the difference."""
+        return sqrt(
+            standard_error(self.classical) ** 2 + standard_error(self.bench) ** 2
+        )
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference lies within two of its standard errors."""
+        return abs(self.difference) <= 2 * self.error
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Of the mean of `values`, two of them or more."""
+    return stdev(values) / sqrt(len(values))
+
+
+def parity(case: Case, seeds: int = 3) -> list[Accuracies]:
+    """Test accuracies at the end of training, of both sides on the same images.
+
+    Each seed has its own teacher, nasty teacher and students on both sides; initial
+    weights, orders and augmentations are drawn by each side in its own way.
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    dataset, how, student = case.dataset, case.how, case.students[0]
+    torch.set_num_threads(case.threads)
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        teacher, nasty = (classical.build(case.teacher, dataset) for _ in range(2))
+        first, second = (classical.build(student, dataset) for _ in range(2))
+        scores = {
+            "teacher": classical.train_alone(teacher, dataset, how),
+            "nasty": classical.train_nasty(nasty, teacher, dataset, how),
+            "kd from none": classical.train_kd(first, teacher, dataset, how),
+            "kd from nasty": classical.train_kd(second, nasty, dataset, how),
+        }
+        for name, score in scores.items():
+            found.setdefault(("classical", name), []).append(score)
+    names = [name for _, name in found]
+    for precision in case.precisions:
+        few = replace(case, students=(student,))
+        tasks = tasks_of(few, precision, ["kd"], seeds)
+        with session_of(case.threads) as session:
+            for row in do(_without_scratch(tasks), session).values():
+                found.setdefault((precision, _name(row)), []).append(_accuracy(row))
+    return [
+        Accuracies(name, p, found["classical", name], found[p, name])
+        for p in case.precisions
+        for name in names
+    ]
+
+
+def _without_scratch(tasks: Iterable[Task]) -> Iterator[Task]:
+    for task in tasks:
+        if not isinstance(task, Steal) or task.attack.target != "scratch":
+            yield task
+
+
+def _name(row: Row) -> str:
+    match row:
+        case StealRow():
+            return f"kd from {row.defense}"
+        case ProtectRow():
+            return row.defense
+        case _:
+            return "teacher"
+
+
+def _accuracy(row: Row) -> float:
+    assert isinstance(row, TeacherRow | ProtectRow | StealRow)
+    assert row.accuracy is not None
+    return row.accuracy
+
+
+@dataclass
+class Clock:
+    """Listens to an agenda and notes when each of its tasks is over."""
+
+    ends: list[float] = field(default_factory=list)
+
+    def started(self, task: Task) -> None:
+        """Nothing."""
+
+    def progress(
+        self, task: Task, step: int, of: int, losses: Mapping[str, float]
+    ) -> None:
+        """Nothing."""
+
+    def ended(self, task: Task, row: Row) -> None:
+        """Look at the clock."""
+        self.ends.append(time.perf_counter())
+
+
+def idle(count: int) -> tuple[float, float]:
+    """Seconds a task of `count` that do nothing, through Ray, and seconds beside them.
+
+    A task leaves a row in the store and the driver reads it, as all tasks of the bench
+    do. The first number runs from the end of the first task to that of the last; the
+    second is all the rest: Ray's start, that of the first worker and its imports, the
+    first task, and the shutdown.
+    """
+    from bench import schedule  # only this needs Ray
+
+    setting = Setting("speed", 1, "none", "0" * 16)
+    tasks: list[Task] = [
+        TrainTeacher(setting, "cnn2", Recipe(), seed) for seed in range(count)
+    ]
+    clock = Clock()
+    with session_of(1) as session:
+
+        def note(task: Task, status: str, reason: str) -> Row:
+            return record(task, session, status, reason)
+
+        started = time.perf_counter()
+        schedule.run(
+            Agenda(tasks, set(), note, clock),
+            # A function within a function travels whole: workers need not find us.
+            lambda task, tell: record(task, session, "ok", ""),
+            lambda task: session.store.row(kind_of(task), key(task)),
+            session.store.root / ".ray",
+            {"cpu": 1},
+        )
+        whole = time.perf_counter() - started
+    if len(clock.ends) != count:
+        raise RuntimeError(f"{len(clock.ends)} of {count} tasks have ended")
+    busy = clock.ends[-1] - clock.ends[0]
+    return busy / (count - 1), whole - busy

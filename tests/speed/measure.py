@@ -1,0 +1,282 @@
+"""How fast the bench is beside a plain classical loop, on this machine.
+
+    make speed                                   all workloads but parity
+    make speed ARGS='students dafl --repeats 5'  some of them
+    make speed ARGS='parity --dataset cifar10'   do both sides learn alike?
+
+    students  eight students of one teacher
+    table     teacher, nasty teacher, and three students alone and from either of them
+    dafl      steps of data-free learning
+    input     an epoch of augmented images and nothing else
+    tasks     what Ray costs a task that does nothing; no classical side
+    parity    accuracies of both sides on the same real images, three seeds
+
+Both sides do each workload in turn, in this process, and what is stated is the median
+of the ratios, one a repeat: seconds of a busy machine mean little, ratios of neighbours
+more. The classical side is float32 throughout, also beside the bench's bf16. Before
+the first repeat both do everything once in small, untimed, so that neither pays for
+imports. `classical` is the baseline; `contests` says what each workload includes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+from apart import Accuracies, idle, parity, standard_error
+from cases import Case, subset, usual
+from classical import How
+from contests import Contest, Side, dafl, inputs, students, table
+
+from bench import machine
+
+WORKLOADS = ("students", "table", "dafl", "input", "tasks", "parity")
+STUDENTS = ("cnn5", "resnet20", "resnet32")
+USUAL: dict[str, dict[str, Any]] = {
+    "students": {"images": 2560, "test_images": 512, "epochs": 1},
+    "table": {"images": 2560, "test_images": 512, "epochs": 1},
+    "dafl": {"images": 128, "test_images": 128, "epochs": 1},
+    "input": {"images": 20_000, "test_images": 1, "epochs": 1},
+    "parity": {"images": 5000, "test_images": 2000, "epochs": 5}
+    | {"teacher": "cnn5", "students": ["lenet5"]},
+}
+"""Where the command line leaves a size open."""
+
+
+def main(words: list[str] | None = None) -> int:
+    """Measure what is asked for and print it."""
+    args = _arguments(words)
+    precisions = tuple(dict.fromkeys(args.precision)) or _native()
+    dataset = args.dataset or usual()
+    facts = {
+        "processor": machine.processor(),
+        "cores": os.cpu_count(),
+        "threads": args.threads,
+        "torch": torch.__version__,
+        "precisions": list(precisions),
+        "native_bf16": "bf16" in _native(),
+        "dataset": dataset,
+    }
+    lines: list[dict[str, Any]] = []
+    tasks: list[dict[str, float]] = []
+    alike: list[Accuracies] = []
+    for name in args.workloads:
+        _say(f"{name}:")
+        if name == "tasks":
+            tasks += _tasks(args)
+            continue
+        case = _case(args, name, dataset, precisions)
+        if name == "parity":
+            alike = parity(case)
+            continue
+        if not args.cold:
+            for contest in _contests(name, _small(case)):
+                for side in (contest.classical, *contest.bench.values()):
+                    _timed(side)
+        for contest in _contests(name, case):
+            lines += _interleaved(contest, args.repeats)
+    if args.json:
+        accuracies = [
+            asdict(a) | {"difference": a.difference, "error": a.error} for a in alike
+        ]
+        found = {"lines": lines, "tasks": tasks, "parity": accuracies}
+        print(json.dumps({"machine": facts, **found}, indent=1))
+    else:
+        _print(facts, lines, tasks, alike)
+    return 0
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make speed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add, cores = parser.add_argument, len(os.sched_getaffinity(0))
+    add("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
+    add("--dataset", help="of the bench, or random; else cifar10 if it is here")
+    add("--images", type=int, help="to train on; input: of the epoch")
+    add("--test-images", type=int)
+    add("--epochs", type=int)
+    add("--repeats", type=int, default=3)
+    add("--threads", type=int, default=cores, help="of torch, on both sides")
+    add("--workers", type=int, default=2, help="of each classical DataLoader")
+    add("--precision", action="append", choices=("fp32", "bf16"), default=[])
+    add("--teacher", help="a network of the bench: resnet18")
+    add("--students", nargs="+", help=f"networks: {' '.join(STUDENTS)}")
+    add("--student-seeds", type=int, default=1, help="table: runs of each student")
+    add("--steps", type=int, default=20, help="dafl: iterations")
+    add("--batch", type=int, default=128, help="dafl: images a step")
+    add("--tasks", type=int, default=200, help="tasks: how many")
+    add("--cold", action="store_true", help="no untimed round before the first")
+    add("--json", action="store_true", help="JSON, and nothing else, on stdout")
+    args = parser.parse_args(words)
+    for name in args.workloads:
+        if name not in WORKLOADS:
+            parser.error(f"unknown workload {name!r}: there are {', '.join(WORKLOADS)}")
+    args.workloads = args.workloads or [w for w in WORKLOADS if w != "parity"]
+    if "parity" in args.workloads and (args.dataset or usual()) == "random":
+        parser.error("parity needs real images: name a --dataset of the bench")
+    if args.tasks < 2 or args.repeats < 1:
+        parser.error("write --tasks 2 or more and --repeats 1 or more")
+    return args
+
+
+def _native() -> tuple[str, ...]:
+    """fp32, and bf16 where the processor says that it computes in it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ("fp32",)
+    flags = {
+        word
+        for line in text.splitlines()
+        if line.lower().startswith(("flags", "features"))
+        for word in line.split()
+    }
+    return (
+        ("fp32", "bf16") if flags & {"avx512_bf16", "amx_bf16", "bf16"} else ("fp32",)
+    )
+
+
+def _case(
+    args: argparse.Namespace, name: str, dataset: str, precisions: tuple[str, ...]
+) -> Case:
+    """What `args` say of the workload `name`, and what is usual where they do not."""
+    default = {"teacher": "resnet18", "students": STUDENTS, **USUAL[name]}
+    asked = {k: getattr(args, k) for k in default}
+    chosen = default | {k: v for k, v in asked.items() if v is not None}
+    return Case(
+        dataset=subset(dataset, chosen["images"], chosen["test_images"]),
+        teacher=chosen["teacher"],
+        students=tuple(chosen["students"]),
+        how=How(chosen["epochs"], workers=args.workers),
+        threads=args.threads,
+        precisions=precisions,
+        student_seeds=args.student_seeds,
+        steps=args.steps,
+        batch=args.batch,
+    )
+
+
+def _small(case: Case) -> Case:
+    """The same workloads, done in a moment."""
+    return replace(
+        case,
+        dataset=subset("random", 64, 64),
+        teacher="cnn2",
+        students=("lenet5",),
+        steps=2,
+        batch=8,
+    )
+
+
+def _contests(name: str, case: Case) -> list[Contest]:
+    if name == "input":
+        return inputs(case)
+    make = {"students": students, "table": table, "dafl": dafl}[name]
+    return [make(case)]
+
+
+def _interleaved(contest: Contest, repeats: int) -> list[dict[str, Any]]:
+    """Both sides in turn, `repeats` times; one line a precision."""
+    plain: list[float] = []
+    ours: dict[str, list[float]] = {precision: [] for precision in contest.bench}
+    _say(f"  {contest.name}: {contest.note}")
+    for _ in range(repeats):
+        plain.append(_timed(contest.classical))
+        for precision, side in contest.bench.items():
+            ours[precision].append(_timed(side))
+        spent = ", ".join(f"{k} {v[-1]:.2f} s" for k, v in ours.items())
+        _say(f"    classical {plain[-1]:.2f} s, bench {spent}")
+    lines = []
+    for precision, seconds in ours.items():
+        ratios = [a / b for a, b in zip(plain, seconds, strict=True)]
+        lines.append(
+            {
+                "workload": contest.name,
+                "note": contest.note,
+                "precision": precision,
+                "classical": plain,
+                "bench": seconds,
+                "ratios": ratios,
+                "ratio": median(ratios),
+            }
+        )
+    return lines
+
+
+def _timed(side: Side) -> float:
+    """Seconds of what `side` lends; what it prepares is not counted."""
+    machine.set_precision("fp32")
+    with side() as work:
+        gc.collect()
+        started = time.perf_counter()
+        work()
+        return time.perf_counter() - started
+
+
+def _tasks(args: argparse.Namespace) -> list[dict[str, float]]:
+    found = []
+    for _ in range(args.repeats):
+        each, rest = idle(args.tasks)
+        _say(f"    {args.tasks} tasks: {each:.4f} s each, and {rest:.1f} s beside them")
+        found.append({"tasks": args.tasks, "seconds": each, "beside": rest})
+    return found
+
+
+def _print(
+    facts: dict[str, Any],
+    lines: list[dict[str, Any]],
+    tasks: list[dict[str, float]],
+    alike: list[Accuracies],
+) -> None:
+    bf16 = "has" if facts["native_bf16"] else "has no"
+    kind = "random pixels" if facts["dataset"] == "random" else facts["dataset"]
+    print(f"\n{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads")
+    print(f"torch {facts['torch']}; the processor {bf16} native bf16; images: {kind}")
+    if lines:
+        print("\n| workload | precision | classical s | bench s | ratio | repeats |")
+        print("|---|---|---|---|---|---|")
+    for line in lines:
+        spent = [f"{median(line[side]):.2f}" for side in ("classical", "bench")]
+        each = " ".join(f"{ratio:.2f}" for ratio in line["ratios"])
+        cells = [line["workload"], line["precision"], *spent, f"{line['ratio']:.2f}"]
+        print(f"| {' | '.join([*cells, each])} |")
+    for note in dict.fromkeys(f"{line['workload']}: {line['note']}" for line in lines):
+        print(f"\n{note}", end="")
+    print()
+    if tasks:
+        each, rest = (median(t[k] for t in tasks) for k in ("seconds", "beside"))
+        times = " ".join(f"{t['seconds']:.4f}" for t in tasks)
+        print(f"\nRay: {each:.4f} s a task that does nothing ({times}),")
+        print(f"and {rest:.1f} s to start, to do the first one and to stop")
+    if alike:
+        print(
+            "\n| network | precision | classical | bench | difference | within 2 s.e. |"
+        )
+        print("|---|---|---|---|---|---|")
+    for a in alike:
+        sides = [
+            f"{mean(v):.4f} ± {standard_error(v):.4f}" for v in (a.classical, a.bench)
+        ]
+        apart = f"{a.difference:+.4f} ± {a.error:.4f}"
+        cells = [a.name, a.precision, *sides, apart, "yes" if a.agrees else "no"]
+        print(f"| {' | '.join(cells)} |")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
