@@ -45,6 +45,14 @@ class Case:
     latent: int = 256
     width: int = 64
 
+    def __post_init__(self) -> None:
+        """See that no batch holds a single image: BatchNorm cannot train on it."""
+        if len(self.dataset.train) % self.how.batch == 1:
+            raise ValueError(
+                f"{len(self.dataset.train)} images leave one for the last batch of "
+                f"{self.how.batch}: ask for one more or less"
+            )
+
     @property
     def size(self) -> str:
         """In words."""

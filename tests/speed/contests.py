@@ -60,8 +60,9 @@ def students(case: Case) -> Contest:
     """Eight students of one teacher, whose own training is not timed: it is untrained.
 
     Classical: eight runs one after the other. Bench: eight whole Steal tasks. Both
-    score the student on the test images after every epoch; the bench also scores its
-    fidelity, for which it asks the teacher about the test images, eight times.
+    score the student on the test images after every epoch; the bench does so once more
+    at the end of each task, for its accuracy and fidelity, and asks the teacher about
+    the test images as well, eight times in all.
     """
     torch.manual_seed(0)
     teacher = classical.build(case.teacher, case.dataset)
@@ -130,7 +131,10 @@ def table(case: Case) -> Contest:
 
 
 def dafl(case: Case) -> Contest:
-    """Steps of DAFL with an untrained teacher; neither side scores the student."""
+    """Steps of DAFL with an untrained teacher; neither side scores the student.
+
+    The bench reads its losses at most twenty times and keeps a picture at the end.
+    """
     dataset, student = case.dataset, case.students[0]
     sizes = (case.batch, case.latent, case.width)
 

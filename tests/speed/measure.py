@@ -101,18 +101,29 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add, cores = parser.add_argument, len(os.sched_getaffinity(0))
+    add, cores = parser.add_argument, torch.get_num_threads()
     add("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     add("--dataset", help="of the bench, or random; else cifar10 if it is here")
     add("--images", type=int, help="to train on; input: of the epoch")
-    add("--test-images", type=int)
-    add("--epochs", type=int)
+    add("--test-images", type=int, help="to score on, the same on both sides")
+    add("--epochs", type=int, help="of every network")
     add("--repeats", type=int, default=3)
-    add("--threads", type=int, default=cores, help="of torch, on both sides")
+    add(
+        "--threads",
+        type=int,
+        default=cores,
+        help="of torch, on both sides; else one a core, as torch has it",
+    )
     add("--workers", type=int, default=2, help="of each classical DataLoader")
-    add("--precision", action="append", choices=("fp32", "bf16"), default=[])
-    add("--teacher", help="a network of the bench: resnet18")
-    add("--students", nargs="+", help=f"networks: {' '.join(STUDENTS)}")
+    add(
+        "--precision",
+        action="append",
+        choices=("fp32", "bf16"),
+        default=[],
+        help="of the bench, repeatable; else both where bf16 is native",
+    )
+    add("--teacher", help="a network of the bench; resnet18, or cnn5 for parity")
+    add("--students", nargs="+", help="networks; all three of the table, or lenet5")
     add("--student-seeds", type=int, default=1, help="table: runs of each student")
     add("--steps", type=int, default=20, help="dafl: iterations")
     add("--batch", type=int, default=128, help="dafl: images a step")
@@ -241,7 +252,9 @@ def _print(
     alike: list[Accuracies],
 ) -> None:
     bf16 = "has" if facts["native_bf16"] else "has no"
-    kind = "random pixels" if facts["dataset"] == "random" else facts["dataset"]
+    kind = facts["dataset"]
+    if kind == "random":
+        kind = "random pixels, as asked or for want of cifar10 on this machine"
     print(f"\n{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads")
     print(f"torch {facts['torch']}; the processor {bf16} native bf16; images: {kind}")
     if lines:
@@ -254,7 +267,8 @@ def _print(
         print(f"| {' | '.join([*cells, each])} |")
     for note in dict.fromkeys(f"{line['workload']}: {line['note']}" for line in lines):
         print(f"\n{note}", end="")
-    print()
+    if lines:
+        print()
     if tasks:
         each, rest = (median(t[k] for t in tasks) for k in ("seconds", "beside"))
         times = " ".join(f"{t['seconds']:.4f}" for t in tasks)
