@@ -39,7 +39,7 @@ def generator_loss(
     mean = logits.softmax(dim=1).mean(dim=0)  # (K,)
     tiny = torch.finfo(mean.dtype).tiny  # the gradient of 0 log 0 is no number
     spread = (mean * mean.clamp_min(tiny).log()).sum() / log(10)
-    active = -features.abs().mean()
+    active = -features.abs().mean(dtype=logits.dtype)  # bf16 is too coarse for a mean
     loss: Tensor = one_hot * typical + entropy * spread + activation * active
     return loss
 
@@ -57,7 +57,7 @@ class _Features:
         self._hook = layers[-1].register_forward_pre_hook(self._read)
 
     def _read(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.last = inputs[0].float()  # bf16 is too coarse for a mean over them
+        self.last = inputs[0]
 
 
 @dataclass(frozen=True)

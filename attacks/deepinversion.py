@@ -96,7 +96,7 @@ class Watched:
     def _read(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         mean, var = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
         # In bf16 statistics would be too coarse to be compared.
-        self._gaps.append(bn_gap(inputs[0].float(), mean, var))
+        self._gaps.append(bn_gap(inputs[0].to(mean.dtype), mean, var))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `(B, K)` for `(B, C, H, W)`, and the sum of `bn_gap` over layers."""

@@ -260,7 +260,7 @@ def kept(promise: Callable[[Any], None], cls: type[Any]) -> None:
 
 
 def _ask(released: Released, pixels: Tensor) -> Tensor:
-    with torch.no_grad():
+    with torch.no_grad(), seeded(0, CPU):  # an answer may draw
         return released.reply(pixels)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, get_args, get_origin
 
@@ -44,11 +45,12 @@ class Harness:
         return module.to(device)
 
     def answers(self, network: nn.Module) -> Callable[[Batch], Tensor]:
-        """What answers batches as the frozen `network` does."""
+        """What answers batches as `network` does now."""
+        frozen = deepcopy(network).eval()
 
         def answer(batch: Batch) -> Tensor:
             with torch.no_grad():
-                logits: Tensor = network(batch.pixels)
+                logits: Tensor = frozen(batch.pixels)
             return logits.log_softmax(dim=1)
 
         return answer
@@ -104,11 +106,12 @@ class Run:
     def answers(self, network: nn.Module) -> Callable[[Batch], Tensor]:
         """What `network` says to the batches that this run's image grant deals.
 
-        It answers in eval mode, without gradients, with log-probabilities `(B, K)`. The
-        harness remembers what the teacher that it handed to `protect` says; any other
-        network is asked about each batch.
+        It answers as it is now, whatever becomes of it: in eval mode, without
+        gradients, with log-probabilities `(B, K)`. The harness remembers what the
+        teacher that it handed to `protect` says; any other network is asked about each
+        batch.
         """
-        return self._harness.answers(network.eval())
+        return self._harness.answers(network)
 
     def progress(self, step: int, of: int, **losses: float) -> None:
         """Tell how far the work is: `step` of `of`, with losses worth watching."""

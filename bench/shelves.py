@@ -70,9 +70,8 @@ def _whose(released: Released, task: Protect | TrainTeacher) -> str:
     usual = isinstance(task, TrainTeacher) or (
         type(task.defense.make()).skeleton is Defense.skeleton
     )
-    if not usual:
-        return key(task)
-    return f"{task.root.network} {digest(state_of(released.parts()))}"
+    name = task.root.network if usual else key(task)
+    return f"{name} {digest(state_of(released.parts()))}"
 
 
 def state_of(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -89,5 +88,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     found = sha256()
     for name, tensor in tensors.items():
         found.update(name.encode())
-        found.update(tensor.cpu().contiguous().numpy().tobytes())
+        found.update(
+            tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
     return found.hexdigest()

@@ -77,7 +77,7 @@ class Worker:
         epochs = task.teacher.recipe.epochs
         shelf = self._shelf(undefended, task.teacher, "train", schedule, epochs)
         memory = Replies(undefended.reply, images, self.dataset.augment, shelf)
-        self.desk.teacher = Handed(teacher, memory)
+        self.desk.teacher = Handed(before, memory)
         released = defense.protect(teacher, self._dealt(images, task), run)
         if not isinstance(released, Released):
             raise BadPlugin(
@@ -140,11 +140,12 @@ class Worker:
         for part in shell.parts().values():
             part.to(self.device).eval()
         few = self.dataset.train.pixels[:64].to(self.device).float() / 255
-        with torch.no_grad():
-            same = torch.allclose(
-                shell.reply(few), released.reply(few), atol=1e-4, equal_nan=True
-            )
-        if not same:
+        replies = []
+        for each in (shell, released):
+            with torch.no_grad(), seeded(0, self.device):  # an answer may draw
+                replies.append(each.reply(few))
+        stored, made = replies
+        if not torch.allclose(stored, made, atol=1e-4, equal_nan=True):
             raise BadPlugin(
                 f"loaded into its skeleton, {task.defense.label} replies otherwise"
             )

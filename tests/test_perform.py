@@ -344,8 +344,10 @@ ASKS = """    def protect(self, teacher, images, run):
         before = ask(batches[0])
         with torch.no_grad():
             teacher.get_parameter('1.8.bias').add_(torch.arange(10.0))
-        run.report(changed=gap(teacher, ask))
-        run.report(moved=float((ask(batches[0]) - before).abs().max()))
+        now = run.answers(teacher)
+        run.report(changed=gap(teacher, now))
+        run.report(moved=float((now(batches[0]) - before).abs().max()))
+        run.report(kept=float((ask(batches[0]) - before).abs().max()))
         return Released(teacher)
 """
 
@@ -362,6 +364,7 @@ def test_a_defense_that_changes_its_teacher_is_told_what_it_says_now(tmp_path, s
     assert row.figures["other"] == 0.0
     assert row.figures["changed"] == 0.0
     assert row.figures["moved"] > 1
+    assert row.figures["kept"] == 0.0
     assert tables(session) == [1]
 
 

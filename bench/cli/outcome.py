@@ -47,7 +47,7 @@ def show_plan(
 
 def say(console: Console, text: str) -> None:
     """Print one line as it is: brackets in it are no markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def _count(made: Plan, cached: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,7 @@ class Mixed(nn.Sequential):
         """What the last layer makes of `images`."""
         device = images.device.type
         low = self.precision == "bf16" and not (self.float_on_cpu and device == "cpu")
-        with torch.autocast(device, torch.bfloat16, enabled=low):
+        known = torch.amp.is_autocast_available(device)  # meta, say, has none
+        with torch.autocast(device, torch.bfloat16, low) if known else nullcontext():
             made: Tensor = super().forward(images)  # type: ignore[no-untyped-call]
         return made.float()

@@ -223,7 +223,7 @@ def test_replies_from_memory_train_what_live_ones_train(
     teacher.register_forward_hook(lambda *_: calls.append(1))
 
     def answers(network: nn.Module) -> Callable[[Batch], Tensor]:
-        assert handed.is_still(network)
+        assert handed.equals(network)
         return lambda batch: memory(batch.view)
 
     released = []
