@@ -27,9 +27,9 @@ from bench.perform import record
 from bench.plugin import Run
 from bench.score import Referee
 from bench.seeds import seeded
+from bench.shelves import state_of
 from bench.tasks import Steal
 from bench.threat import NoImages, TrainImages, Weights
-from bench.work import state_of
 
 CPU = torch.device("cpu")
 VARIANTS = [(tau, alpha) for tau in (1.0, 2.0, 4.0, 8.0) for alpha in (0.5, 0.9)]
@@ -62,7 +62,7 @@ def students(case: Case) -> Contest:
     Classical: eight runs one after the other. Bench: eight whole Steal tasks. Both
     score the student on the test images after every epoch; the bench does so once more
     at the end of each task, for its accuracy and fidelity, and asks the teacher about
-    the test images as well, eight times in all.
+    the test images, once for all eight.
     """
     torch.manual_seed(0)
     teacher = classical.build(case.teacher, case.dataset)
