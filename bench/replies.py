@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import torch
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -93,8 +94,12 @@ class Replies:
         shown = self._views(self.shelf, self._epoch + 1)
         if not torch.equal(shown[rows], view):
             return None
+        try:
+            self._table = self._read(self.shelf, self._epoch + 1)
+        except (OSError, SafetensorError):
+            self.shelf = None  # no place, or a broken table: memory only saves work
+            return None
         self._epoch, self._shown = self._epoch + 1, shown
-        self._table = self._read(self.shelf, self._epoch)
         return self._table
 
     def _views(self, shelf: Shelf, epoch: int) -> Tensor:

@@ -405,3 +405,34 @@ def test_reading_a_table_moves_no_random_stream(
     Replies(teacher, toy_images, MOVED, shelf)(shelf.schedule.views(0, 48))
 
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def no_place(folder: Path) -> None:
+    folder.rmdir()
+    folder.write_text("a file stands where the tables would")
+
+
+def a_broken_table(folder: Path) -> None:
+    (folder / "0.safetensors").write_bytes(b"no table")
+
+
+@pytest.mark.parametrize("spoilt", [no_place, a_broken_table])
+def test_where_nothing_can_be_kept_or_read_the_teacher_is_asked_live(
+    spoilt: Callable[[Path], None],
+    teacher: Teacher,
+    toy_images: Images,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    spoilt(folder)
+    shelf = shelf_in(folder)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+    dealt = TrainImages(toy_images, MOVED, shelf.schedule)
+
+    found = epoch_of(replies, dealt, 16, seed=1)
+
+    views = torch.tensor(list(found))
+    truth = Teacher()(toy_images.seen(views, MOVED))
+    torch.testing.assert_close(torch.stack([*found.values()]), truth)
+    assert teacher.asked == [16, 16, 16]
