@@ -20,10 +20,12 @@ from bench.data import Augmentation, Images
 from bench.errors import BadOption, BadPlugin, Stopped
 from bench.plugin import Attack, Defense, Harness, Released, Run
 from bench.recipe import Recipe
+from bench.replies import Replies
 from bench.seeds import seeded
 
 SHAPE, CLASSES, COUNT = (3, 8, 8), 4, 32
 CPU = torch.device("cpu")
+MOVED = Augmentation(pad=1)
 RECIPE = Recipe(epochs=1, batch=16, rate=0.01, schedule="constant", milestones=())
 
 DefenseClass = type[Defense]
@@ -44,12 +46,16 @@ def tiny_run(seed: int = 0) -> Iterator[Run]:
         )
 
 
-def tiny_images() -> threat.TrainImages:
-    """32 random images with random labels, dealt with a shift of one pixel."""
+def tiny_raw() -> Images:
+    """32 random images with random labels."""
     rng = torch.Generator().manual_seed(1)
     pixels = torch.randint(256, (COUNT, *SHAPE), generator=rng, dtype=torch.uint8)
-    labels = torch.randint(CLASSES, (COUNT,), generator=rng)
-    return threat.TrainImages(Images(pixels, labels), Augmentation(pad=1))
+    return Images(pixels, torch.randint(CLASSES, (COUNT,), generator=rng))
+
+
+def tiny_images() -> threat.TrainImages:
+    """`tiny_raw`, dealt with a shift of one pixel."""
+    return threat.TrainImages(tiny_raw(), MOVED)
 
 
 def tiny_teacher(name: str = "resnet8") -> nn.Module:
@@ -74,16 +80,16 @@ def steal(cls: AttackClass) -> tuple[nn.Module, threat.Ledger, Any]:
     attack = cls(**cls.brief)
     teacher_grant, image_grant = cls.grants()
     teacher, ledger = tiny_teacher(), threat.Ledger(attack.queries)
-    images: Any = tiny_images()
-    if image_grant is threat.SurrogateImages:
-        raw = Images((images.pixels * 255).byte(), images.labels)
-        images = threat.SurrogateImages(raw, Augmentation(pad=1))
-    if image_grant is threat.NoImages:
-        images = threat.NoImages()
+    raw, reply = tiny_raw(), Released(teacher).reply
+    images: Any = threat.NoImages()
+    memory = None
+    if image_grant is not threat.NoImages:
+        deal: Any = image_grant
+        images, memory = deal(raw, MOVED), Replies(reply, raw, MOVED)
     door: Any = threat.Weights(teacher)
     if teacher_grant is not threat.Weights:
         oracle: Any = teacher_grant
-        door = oracle(Released(teacher).reply, ledger)
+        door = oracle(reply, ledger, memory)
     with tiny_run() as run:
         student = run.network("cnn2")
         attack.steal(student, door, images, run)
@@ -132,10 +138,16 @@ def replies_alike_alone_and_in_a_batch(cls: DefenseClass) -> None:
     together, alone = _ask(released, pixels)[:1], _ask(released, pixels[:1])
     if released.randomised:
         return
+    again = _ask(released, pixels, seed=1)[:1]
+    if not torch.equal(together, again):
+        raise BadPlugin(
+            "the reply to an image changes by chance, or with what was asked before: "
+            "if that is meant, release it with randomised=True"
+        )
     if not torch.allclose(together, alone, atol=1e-4):
         raise BadPlugin(
-            "the reply to an image changes with the batch around it, or by chance: if "
-            "that is meant, release it with randomised=True"
+            "the reply to an image changes with the batch around it: if that is meant, "
+            "release it with randomised=True"
         )
 
 
@@ -146,6 +158,8 @@ def fits_its_skeleton(cls: DefenseClass) -> None:
         shell = cls(**cls.brief).skeleton(run)
     if shell.parts().keys() != released.parts().keys():
         raise BadPlugin("protect and skeleton release different parts")
+    if shell.randomised != released.randomised:
+        raise BadPlugin("protect and skeleton must say alike whether it is randomised")
     for name, part in shell.parts().items():
         try:
             part.load_state_dict(released.parts()[name].state_dict())
@@ -259,8 +273,8 @@ def kept(promise: Callable[[Any], None], cls: type[Any]) -> None:
         raise BadPlugin(f"it raised {type(error).__name__}: {text}") from error
 
 
-def _ask(released: Released, pixels: Tensor) -> Tensor:
-    with torch.no_grad(), seeded(0, CPU):  # an answer may draw
+def _ask(released: Released, pixels: Tensor, seed: int = 0) -> Tensor:
+    with torch.no_grad(), seeded(seed, CPU):  # an answer may draw
         return released.reply(pixels)
 
 

@@ -40,7 +40,8 @@ class Session:
     device: str
     """cpu or cuda."""
     threads: int
-    """CPU threads of one task. Results repeat to the bit for one number of threads."""
+    """CPU threads of one task. On processors results repeat to the bit for one
+    number of threads."""
     timeout: float | None = None
     """Seconds that one task may take."""
     compiled: bool = False

@@ -187,7 +187,8 @@ class Defense(ABC):
         """What `protect` returns, without its knowledge: weights are loaded into it.
 
         A defense that releases another network than the teacher's, or an `answer`,
-        builds the same modules here.
+        builds the same modules here, and says here as well whether they are
+        `randomised`.
         """
         return Released(run.network(run.teacher))
 

@@ -249,6 +249,8 @@ def measured(boards: Iterable[Board]) -> list[Measured]:
     found: list[Measured] = []
     for board in boards:
         scene = board.scene
+        if scene.data_share < 1:
+            continue  # papers train on the whole set
         base = Question(scene.dataset, scene.teacher, scene.student, UNDEFENDED, "")
         values: list[tuple[Question, Estimate | None]] = []
         if board.zero_is == SCRATCH:

@@ -7,13 +7,18 @@ epoch asks about all of it and leaves a table on disk; the others read it:
     STORE/replies/<teacher and images>/<epoch>.safetensors
 
 each with log-probabilities `(N, K)`, the images in their order. A table comes from
-batches of one size in one order, so it is the same to the bit whoever makes it.
+batches of one size in one order, so on processors it is the same to the bit whoever
+makes it, and a student learns the same whether it was found or made.
+
+Epochs are looked for in turn: an attack that deals one without asking about it, and
+goes on, is answered live from there.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -44,7 +49,7 @@ class Shelf:
     schedule: Schedule
     """Lays down which views an epoch shows."""
     horizon: int
-    """Epochs that the student at hand will see."""
+    """Epochs of other views that the student at hand will see."""
     classes: int
     """K."""
 
@@ -94,17 +99,23 @@ class Replies:
         shown = self._views(self.shelf, self._epoch + 1)
         if not torch.equal(shown[rows], view):
             return None
-        try:
-            self._table = self._read(self.shelf, self._epoch + 1)
-        except (OSError, SafetensorError):
-            self.shelf = None  # no place, or a broken table: memory only saves work
-            return None
         self._epoch, self._shown = self._epoch + 1, shown
+        self._table = self._get(self.shelf, self._epoch)
         return self._table
 
     def _views(self, shelf: Shelf, epoch: int) -> Tensor:
         drawn = shelf.schedule.views(epoch, len(self.images))
         return drawn.to(self.images.labels.device)
+
+    def _get(self, shelf: Shelf, epoch: int) -> Tensor:
+        try:
+            table = self._read(shelf, epoch)
+        except (OSError, SafetensorError):
+            # No place, or a broken file: then it is computed for this student alone.
+            with suppress(OSError):
+                _path(shelf, epoch).unlink()
+            table = self._compute(shelf, epoch)
+        return table.to(self.images.labels.device)
 
     def _read(self, shelf: Shelf, epoch: int) -> Tensor:
         """The table of `epoch`; while another makes it, the next ones are made here."""
@@ -113,7 +124,7 @@ class Replies:
             ahead = range(epoch, max(shelf.horizon, epoch + 1))
             if not any(self._make(shelf, later) for later in ahead):
                 time.sleep(0.02)
-        return load_file(path)["replies"].to(self.images.labels.device)
+        return load_file(path)["replies"]
 
     def _make(self, shelf: Shelf, epoch: int) -> bool:
         """Make the table of `epoch`, unless it is there or another is at it."""
@@ -121,22 +132,25 @@ class Replies:
         if path.exists():
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{epoch}.{uuid4().hex[:8]}.part")
         try:
             with FileLock(path.with_suffix(".lock"), blocking=False):
                 if path.exists():
                     return False
-                views = self._views(shelf, epoch).split(BATCH)
-                with torch.no_grad():
-                    seen = (self.images.seen(view, self.augment) for view in views)
-                    replies = torch.cat(
-                        [self.answer(pixels).float() for pixels in seen]
-                    )
-                part = path.with_name(f"{epoch}.{uuid4().hex[:8]}.part")
-                save_file({"replies": replies.cpu().contiguous()}, part)
+                save_file({"replies": self._compute(shelf, epoch)}, part)
                 part.replace(path)
         except Timeout:
             return False
+        finally:
+            part.unlink(missing_ok=True)
         return True
+
+    def _compute(self, shelf: Shelf, epoch: int) -> Tensor:
+        views = self._views(shelf, epoch).split(BATCH)
+        with torch.no_grad():
+            seen = (self.images.seen(view, self.augment) for view in views)
+            replies = [self.answer(pixels).float() for pixels in seen]
+        return torch.cat(replies).cpu().contiguous()
 
 
 def _path(shelf: Shelf, epoch: int) -> Path:

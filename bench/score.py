@@ -6,6 +6,7 @@ Shapes: N test images, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +137,9 @@ class Referee:
             "calibration_error": calibration_error(replies, labels),
         }
 
-    def portrait(self, released: Released) -> dict[str, Any]:
+    def portrait(
+        self, released: Released, shelf: Shelf | None = None
+    ) -> dict[str, Any]:
         """The columns of a `ProtectRow` that picture the released teacher.
 
         Raises:
@@ -145,9 +148,10 @@ class Referee:
         """
         # An answer may draw at random: it does so aside from the run.
         with seeded(0, self.device):
-            replies = self.replies(released.reply, "the released teacher")
-        with portrait.features(released.network) as seen:
-            self.network(released.network, "the released network")
+            replies = self.service(released, shelf)
+        network = deepcopy(released.network)  # a compiled one would not call hooks
+        with portrait.features(network) as seen:
+            self.network(network, "the released network")
         return portrait.columns(self.dataset.test, replies.cpu(), seen)
 
     def student(

@@ -9,7 +9,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
-from bench import REVISION
+from bench import REVISION, machine
 from bench.data import Dataset, Schedule
 from bench.plugin import Defense, Released
 from bench.replies import Shelf
@@ -19,7 +19,7 @@ from bench.tasks import Protect, TrainTeacher, key
 
 @dataclass(frozen=True)
 class Shelves:
-    """Names a shelf by all that decides what lies on it, to the bit."""
+    """Names a shelf by all that decides what lies on it."""
 
     store: Store
     dataset: Dataset
@@ -52,7 +52,8 @@ class Shelves:
             task.root.setting,
             task.root.seed,
             schedule,
-            self.device.type,
+            torch.__version__,
+            machine.device_name(self.device),
             torch.get_num_threads(),
             self.compiled,
         )

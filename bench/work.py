@@ -90,7 +90,7 @@ class Worker:
         referee = self.desk.referee
         measured: dict[str, Any] = dict(referee.released(released, before, shelf))
         if task.root.seed == 0:  # one portrait a setting: t-SNE costs seconds
-            measured |= self._portrait(released)
+            measured |= self._portrait(released, shelf)
         return released.parts(), measured
 
     def _steal(self, task: Steal) -> Outcome:
@@ -115,10 +115,10 @@ class Worker:
         }
         return {"network": student}, measured
 
-    def _portrait(self, released: Released) -> dict[str, Any]:
+    def _portrait(self, released: Released, shelf: Shelf | None) -> dict[str, Any]:
         """Its portrait's columns; whatever is odd about it, its scores stand."""
         try:
-            return self.desk.referee.portrait(released)
+            return self.desk.referee.portrait(released, shelf)
         except TimedOut:
             raise
         except Exception as error:  # noqa: BLE001 - a network may be anything
@@ -136,12 +136,17 @@ class Worker:
                 f"{task.defense.label} releases {', '.join(released.parts())} and its "
                 f"skeleton builds {', '.join(shell.parts())}"
             )
+        if shell.randomised != released.randomised:
+            raise BadPlugin(
+                f"{task.defense.label}: `protect` and `skeleton` must say alike "
+                "whether replies are randomised"
+            )
         _load(shell.parts(), state_of(released.parts()))
         for part in shell.parts().values():
             part.to(self.device).eval()
         few = self.dataset.train.pixels[:64].to(self.device).float() / 255
         replies = []
-        for each in (shell, released):
+        for each in (deepcopy(shell), deepcopy(released)):  # copies are not compiled
             with torch.no_grad(), seeded(0, self.device):  # an answer may draw
                 replies.append(each.reply(few))
         stored, made = replies

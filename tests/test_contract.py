@@ -114,6 +114,40 @@ class Normalising(Answering):
 
 
 @dataclass(frozen=True)
+class Noisy(Answering):
+    """Adds noise to every reply, and does not say so."""
+
+    said: bool = False
+
+    def answer(self) -> nn.Module:
+        return Says(lambda _, p: (p + 3 * torch.rand_like(p)).log_softmax(1))
+
+    def protect(self, teacher: nn.Module, images: TrainImages, run: Run) -> Released:
+        return Released(teacher, self.answer(), randomised=self.said)
+
+    def skeleton(self, run: Run) -> Released:
+        network = run.network(run.teacher)
+        return Released(network, self.answer(), randomised=self.said)
+
+
+@dataclass(frozen=True)
+class Frank(Noisy):
+    """Adds noise to every reply, and says so."""
+
+    said: bool = True
+
+
+@dataclass(frozen=True)
+class Secretive(Noisy):
+    """Says so to the bench, and not to attackers."""
+
+    said: bool = True
+
+    def skeleton(self, run: Run) -> Released:
+        return Released(run.network(run.teacher), self.answer())
+
+
+@dataclass(frozen=True)
 class Bare(Defense):
     """Releases the module itself."""
 
@@ -229,6 +263,8 @@ REPLY, ALONE, FITS, ALIKE = (
         (Blank, REPLY, "no log-probabilities"),
         (Normalising, ALONE, "changes with the batch around it"),
         (Bare, REPLY, "protect returned Mixed, not Released"),
+        (Noisy, ALONE, "changes by chance, or with what was asked before"),
+        (Secretive, FITS, "must say alike whether it is randomised"),
         (Grown, FITS, "release different parts"),
         (Swapped, FITS, "skeleton's network does not fit: .*Missing key"),
         (Forgetful, FITS, "loaded from the store, it replies otherwise"),
@@ -254,7 +290,13 @@ def test_a_bad_defense_is_caught_by_the_promise_that_it_breaks(
         contract.kept(getattr(contract, promise), cls)
 
 
-@pytest.mark.parametrize("cls", [Logits, Normalising, Grown, Moody, Silent, Listing])
+def test_a_defense_that_says_it_is_randomised_keeps_every_promise() -> None:
+    assert broken("defense", Frank) == {}
+
+
+@pytest.mark.parametrize(
+    "cls", [Logits, Normalising, Noisy, Secretive, Grown, Moody, Silent, Listing]
+)
 def test_a_bad_defense_breaks_one_promise_alone(cls: type[Defense]) -> None:
     assert len(broken("defense", cls)) == 1
 

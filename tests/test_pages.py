@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import Unfit
-from bench.pages import build
+from bench.pages import build, words
 from bench.pages.words import slug
-from bench.rows import ProtectRow, Row, StealRow, TeacherRow
+from bench.rows import BULKY, TABLES, ProtectRow, Row, StealRow, TeacherRow
 
 COMMON = {
     "status": "ok",
@@ -267,3 +267,19 @@ def test_a_place_that_takes_no_files_is_one_line(tmp_path):
 
     with pytest.raises(Unfit, match=r"cannot write the site to .*--out"):
         build(table(), tmp_path / "file" / "site")
+
+
+def test_a_run_s_page_tells_every_column_or_draws_it():
+    told = {name for names in words.GROUPS.values() for name in names.split()}
+
+    for kind in TABLES.values():
+        assert {f.name for f in fields(kind)} <= told | BULKY | {"curve"}
+
+
+def test_what_is_unusual_about_data_and_numbers_is_said_where_they_are(tmp_path):
+    rows = [replace(row, data_share=0.1, precision="bf16") for row in table()]
+
+    build(rows, tmp_path)
+
+    for page in ("index.html", "defense/nasty.html", "attack/kd.html"):
+        assert "digits (10 % of it), bf16" in (tmp_path / page).read_text()

@@ -417,7 +417,7 @@ def a_broken_table(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("spoilt", [no_place, a_broken_table])
-def test_where_nothing_can_be_kept_or_read_the_teacher_is_asked_live(
+def test_where_nothing_can_be_kept_or_read_a_student_hears_the_same(
     spoilt: Callable[[Path], None],
     teacher: Teacher,
     toy_images: Images,
@@ -432,7 +432,23 @@ def test_where_nothing_can_be_kept_or_read_the_teacher_is_asked_live(
 
     found = epoch_of(replies, dealt, 16, seed=1)
 
-    views = torch.tensor(list(found))
+    views = shelf.schedule.views(0, len(toy_images))
     truth = Teacher()(toy_images.seen(views, MOVED))
-    torch.testing.assert_close(torch.stack([*found.values()]), truth)
-    assert teacher.asked == [16, 16, 16]
+    said = torch.stack([found[view] for view in views.tolist()])
+    assert torch.equal(said, truth)
+    assert teacher.asked == [48]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_broken_table_is_made_again_for_the_next_student(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    a_broken_table(tmp_path)
+    shelf = shelf_in(tmp_path)
+    view = shelf.schedule.views(0, len(toy_images))[:3]
+
+    for _ in range(3):
+        Replies(teacher, toy_images, MOVED, shelf)(view)
+
+    assert teacher.asked == [48, 48]
+    assert len(load_file(tmp_path / "0.safetensors")["replies"]) == 48

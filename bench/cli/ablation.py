@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.ablations import Ablation, Point, Reading
-from bench.cli.display import percent
+from bench.cli.display import departures, percent
 from bench.intervals import Estimate
 from bench.rows import ProtectRow, Row, StealRow
 
@@ -48,8 +48,9 @@ def _table(one: Ablation) -> Table:
     held = f" with {escape(one.held)}" if one.held else ""
     by = f", students by {escape(one.attack)}" if one.kind == "defense" else ""
     table = Table(
-        title=f"[bold]{escape(one.name)}[/]{held}{by}: {place.dataset}, "
-        f"{place.teacher} to {place.student} [dim](an ablation: not ranked)[/]",
+        title=f"[bold]{escape(one.name)}[/]{held}{by}: {place.dataset}"
+        f"{departures(place)}, {place.teacher} to {place.student} "
+        "[dim](an ablation)[/]",
         caption="in percent, with 95 % intervals over (n) seeds",
         title_justify="left",
         caption_justify="left",
@@ -63,10 +64,11 @@ def _table(one: Ablation) -> Table:
     for head in (one.option, *heads):
         table.add_column(escape(head), no_wrap=True)
     lines = [_line(point, one.defenses, heads) for point in one.points]
-    if any(line[-1] for line in lines):
+    flagged = any(line[-1] for line in lines)
+    if flagged:
         table.add_column("flags")
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*(line if flagged else line[:-1]))
     if of_defense:
         table.add_section()
         table.add_row("none", _value(one.undefended), _value(one.control))

@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from bench.ablations import Place
+from bench.cells import Scene
 from bench.intervals import Estimate
 from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.tables import Board, Entry
@@ -132,12 +134,20 @@ def leaderboard(boards: Sequence[Board]) -> Iterator[Table]:
         yield _table(board)
 
 
+def departures(place: Scene | Place) -> str:
+    """What is unusual about the data and the numbers of a board, if anything."""
+    share, precision = place.data_share, place.precision
+    some = f" ({100 * share:g} % of it)" if share < 1 else ""
+    return some + (f", {precision}" if precision != "fp32" else "")
+
+
 def _table(board: Board) -> Table:
     scene = board.scene
     departs = " [dim](departs from the protocol: not ranked)[/]"
     share = f", {100 * scene.fraction:g} % of the images" if scene.fraction < 1 else ""
+    data = f"{scene.dataset}{departures(scene)}"
     table = Table(
-        title=f"[bold]{scene.track}[/]{share}: {scene.dataset}, {scene.teacher} to "
+        title=f"[bold]{scene.track}[/]{share}: {data}, {scene.teacher} to "
         f"{scene.student}{'' if board.official else departs}",
         caption=f"in percent, with 95 % intervals over n seeds; "
         f"zero line Z = {percent(board.zero)} ({escape(board.zero_is or 'missing')}), "

@@ -16,11 +16,11 @@ GROUPS = {
     "result": "status reason accuracy network_accuracy best_accuracy fidelity kl "
     "calibration_error queries flags figures",
     "task": "key parent official protocol protocol_version dataset data_fingerprint "
-    "teacher teacher_recipe seed defense defense_options defense_source attack "
-    "attack_options attack_source teacher_grant image_grant fraction track "
-    "teacherless student student_recipe",
+    "data_share classes precision teacher teacher_recipe seed defense defense_options "
+    "defense_source attack attack_options attack_source teacher_grant image_grant "
+    "fraction track teacherless student student_recipe",
     "provenance": "revision version commit dirty torch cuda python platform device "
-    "threads command started seconds peak_memory",
+    "threads compiled command started seconds peak_memory",
 }
 """The columns of a row as its page groups them."""
 
