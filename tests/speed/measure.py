@@ -42,8 +42,8 @@ from bench import machine
 WORKLOADS = ("students", "table", "dafl", "input", "tasks", "parity")
 STUDENTS = ("cnn5", "resnet20", "resnet32")
 USUAL: dict[str, dict[str, Any]] = {
-    "students": {"images": 2560, "test_images": 512, "epochs": 1},
-    "table": {"images": 2560, "test_images": 512, "epochs": 1},
+    "students": {"images": 640, "test_images": 128, "epochs": 1},
+    "table": {"images": 640, "test_images": 128, "epochs": 1},
     "dafl": {"images": 128, "test_images": 128, "epochs": 1},
     "input": {"images": 20_000, "test_images": 1, "epochs": 1},
     "parity": {"images": 5000, "test_images": 2000, "epochs": 5}
