@@ -489,7 +489,7 @@ def test_a_run_that_departs_says_so_and_ranks_nothing(capsys):
     main([*RUN, "--set", "kd.tau=2"])
 
     out = capsys.readouterr().out
-    assert "departs from the protocol: not ranked" in out
+    assert "not ranked: a study, or apart from its protocol" in out
     assert "not ranked   nasty" in out
 
 

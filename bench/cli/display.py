@@ -143,7 +143,7 @@ def departures(place: Scene | Place) -> str:
 
 def _table(board: Board) -> Table:
     scene = board.scene
-    departs = " [dim](departs from the protocol: not ranked)[/]"
+    departs = " [dim](not ranked: a study, or apart from its protocol)[/]"
     share = f", {100 * scene.fraction:g} % of the images" if scene.fraction < 1 else ""
     data = f"{scene.dataset}{departures(scene)}"
     table = Table(

@@ -60,16 +60,17 @@ def rotated(pixels: Tensor, angle: Tensor) -> Tensor:
     none, as torchvision's RandomRotation does unless it is told otherwise.
     """
     height, width = pixels.shape[2:]
-    turn = torch.deg2rad(angle.double())[:, None, None]
+    angles, which = angle.unique(return_inverse=True)  # few, and the same for all
+    turn = torch.deg2rad(angles.double())[:, None, None]
     cos, sin = turn.cos(), turn.sin()
     ys = torch.arange(height, device=angle.device)[:, None] + 0.5 - height / 2
     xs = torch.arange(width, device=angle.device) + 0.5 - width / 2
-    left = (cos * xs - sin * ys + width / 2).floor().long()  # (B, H, W)
+    left = (cos * xs - sin * ys + width / 2).floor().long()  # (A, H, W)
     top = (sin * xs + cos * ys + height / 2).floor().long()
     inside = (left >= 0) & (left < width) & (top >= 0) & (top < height)
-    source = torch.where(inside, top * width + left, 0).flatten(1)[:, None]
+    source = torch.where(inside, top * width + left, 0).flatten(1)[which][:, None]
     found = pixels.flatten(2).gather(2, source.expand(-1, pixels.shape[1], -1))
-    return found.view_as(pixels) * inside[:, None]
+    return found.view_as(pixels) * inside[which][:, None]
 
 
 PLAIN = Augmentation()
