@@ -23,12 +23,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.cells import (
+    Ground,
     Scene,
     Zero,
     cells_of,
     classes_of,
     of_one_text,
-    scene_of,
     zero_line,
 )
 from bench.intervals import Estimate, share
@@ -41,20 +41,14 @@ Line = Mapping[Value, Sequence[StealRow]]
 
 
 @dataclass(frozen=True, order=True)
-class Place:
-    """What all points of an ablation share: a scene of any track and fraction."""
+class Place(Ground):
+    """What all points of an ablation share: scenes of any track and fraction.
 
-    protocol: str
-    version: int
-    dataset: str
-    teacher: str
+    It holds the recipes as well: a study may sweep them, and they are never mixed.
+    """
+
     student: str
-    revision: int
-    data_fingerprint: str
-    data_share: float
-    precision: str
     teacher_recipe: str
-    """An ablation holds rows of other recipes too, and never mixes them."""
     student_recipe: str
 
 
@@ -137,7 +131,7 @@ def ablations(rows: Iterable[Row]) -> list[Ablation]:
     places: dict[Place, list[StealRow]] = defaultdict(list)
     for row in now:
         if isinstance(row, StealRow):
-            places[_place(row)].append(row)
+            places[Place.of(row)].append(row)
     return [
         found
         for place, steals in sorted(places.items())
@@ -148,22 +142,6 @@ def ablations(rows: Iterable[Row]) -> list[Ablation]:
 def name_of(label: str) -> str:
     """The plugin's name, without the options in the label's brackets."""
     return label.partition("[")[0]
-
-
-def _place(row: StealRow) -> Place:
-    return Place(
-        row.protocol,
-        row.protocol_version,
-        row.dataset,
-        row.teacher,
-        row.student,
-        row.revision,
-        row.data_fingerprint,
-        row.data_share,
-        row.precision,
-        row.teacher_recipe,
-        row.student_recipe,
-    )
 
 
 def _in_place(
@@ -218,7 +196,7 @@ def _points(
     for value in sorted({v for line in lines.values() for v in line}, key=_order):
         here = {name: line[value] for name, line in lines.items() if value in line}
         newest = _newest(row for rows in here.values() for row in rows)
-        zero = _zero(scene_of(newest), steals)
+        zero = _zero(Scene.of(newest), steals)
         sources.add(name_of(zero.source))  # its share of images goes with the point's
         points.append(
             Point(
@@ -321,7 +299,7 @@ def _reading(rows: Iterable[ProtectRow | StealRow]) -> Reading:
 
 def _zero(scene: Scene, steals: Iterable[StealRow]) -> Zero:
     """The zero line in `scene`, as the boards draw it."""
-    here = [steal for steal in steals if scene_of(steal) == scene]
+    here = [steal for steal in steals if Scene.of(steal) == scene]
     zeros = cells_of(steal for steal in here if steal.teacherless)
     return zero_line(zeros, [], scene, classes_of(here))
 

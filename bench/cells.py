@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from bench.intervals import Estimate, share
 from bench.names import DATASETS
-from bench.rows import ProtectRow, StealRow
+from bench.rows import ProtectRow, Row, StealRow
 
 R = TypeVar("R", ProtectRow, StealRow)
 LABELLED = ("open", "limited")
@@ -18,21 +18,36 @@ LABELLED = ("open", "limited")
 
 
 @dataclass(frozen=True, order=True)
-class Scene:
-    """What all entries of one board share."""
+class Ground:
+    """What all rows that are compared have in common; its fields are their columns."""
 
     dataset: str
     teacher: str
+    protocol: str
+    protocol_version: int
+    revision: int
+    data_fingerprint: str
+    data_share: float
+    precision: str
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """That of `row`, which has all these columns."""
+        return cls(**{f.name: getattr(row, f.name) for f in fields(cls)})
+
+    def holds(self, row: Row) -> bool:
+        """Whether `row` may be compared with what is played here."""
+        names = [f.name for f in fields(Ground)]
+        return all(getattr(row, name) == getattr(self, name) for name in names)
+
+
+@dataclass(frozen=True, order=True)
+class Scene(Ground):
+    """What all entries of one board share."""
+
     student: str
     track: str
     fraction: float
-    protocol: str
-    version: int
-    revision: int = 1
-    """`bench.REVISION` of the core that ran."""
-    data_fingerprint: str = ""
-    data_share: float = 1.0
-    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -51,46 +66,6 @@ class Cell:
     def accuracy(self) -> Estimate | None:
         """Over the seeds; None when no task ended well."""
         return share(list(self.by_seed.values())) if self.by_seed else None
-
-
-def scene_of(row: StealRow) -> Scene:
-    """The scene in which `row` was played."""
-    return Scene(
-        row.dataset,
-        row.teacher,
-        row.student,
-        row.track,
-        row.fraction,
-        row.protocol,
-        row.protocol_version,
-        row.revision,
-        row.data_fingerprint,
-        row.data_share,
-        row.precision,
-    )
-
-
-def belongs(row: ProtectRow, scene: Scene) -> bool:
-    """Whether the released teacher of `row` plays in `scene`."""
-    return (
-        row.dataset,
-        row.teacher,
-        row.protocol,
-        row.protocol_version,
-        row.revision,
-        row.data_fingerprint,
-        row.data_share,
-        row.precision,
-    ) == (
-        scene.dataset,
-        scene.teacher,
-        scene.protocol,
-        scene.version,
-        scene.revision,
-        scene.data_fingerprint,
-        scene.data_share,
-        scene.precision,
-    )
 
 
 def of_one_text(rows: Iterable[R]) -> list[R]:

@@ -260,7 +260,7 @@ def measured(boards: Iterable[Board]) -> list[Measured]:
             values.append((own._replace(student=""), entry.teacher_accuracy))
             values += [(own._replace(attack=c.attack), c.accuracy) for c in entry.cells]
         found += [
-            Measured(asked, scene.protocol, scene.version, value)
+            Measured(asked, scene.protocol, scene.protocol_version, value)
             for asked, value in values
             if value is not None
         ]

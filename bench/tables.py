@@ -25,12 +25,10 @@ from dataclasses import dataclass, field, replace
 from bench.cells import (
     Cell,
     Scene,
-    belongs,
     cells_of,
     classes_of,
     of_one_text,
     paired,
-    scene_of,
     strongest,
     zero_line,
 )
@@ -133,7 +131,7 @@ def boards(rows: Iterable[Row]) -> list[Board]:
     scenes: dict[Scene, list[StealRow]] = defaultdict(list)
     for row in rows:
         if isinstance(row, StealRow):
-            scenes[scene_of(row)].append(row)
+            scenes[Scene.of(row)].append(row)
     found = [
         _board(scene, steals, releases, teachers)
         for scene, steals in scenes.items()
@@ -154,7 +152,7 @@ def _board(
     seeds = sorted({steal.seed for steal in steals})
     attacks = sorted({cell.attack for cell in grid})
     zero = zero_line(zeros, seeds, scene, classes_of(steals))
-    here = [row for row in releases if belongs(row, scene)]
+    here = [row for row in releases if scene.holds(row)]
     names = {row.defense for row in here}
     mine = [r for n in names for r in of_one_text(x for x in here if x.defense == n)]
 

@@ -19,8 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from bench.ablations import Place
-from bench.cells import Scene
+from bench.cells import Ground
 from bench.intervals import Estimate
 from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.tables import Board, Entry
@@ -134,7 +133,7 @@ def leaderboard(boards: Sequence[Board]) -> Iterator[Table]:
         yield _table(board)
 
 
-def departures(place: Scene | Place) -> str:
+def departures(place: Ground) -> str:
     """What is unusual about the data and the numbers of a board, if anything."""
     share, precision = place.data_share, place.precision
     some = f" ({100 * share:g} % of it)" if share < 1 else ""

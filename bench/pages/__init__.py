@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import __version__, registry
 from bench.ablations import ablations
-from bench.cells import scene_of
+from bench.cells import Scene
 from bench.errors import Unfit
 from bench.pages import ablation_charts, charts, portrait_charts, words
 from bench.published import Published, compare
@@ -180,7 +180,7 @@ def _samples(steals: Sequence[StealRow], label: str) -> list[StealRow]:
     groups: dict[object, list[StealRow]] = defaultdict(list)
     for row in sorted(made, key=lambda row: (row.attack, row.defense != UNDEFENDED)):
         if row.defense in (label, UNDEFENDED):
-            groups[row.attack, row.student, scene_of(row)].append(row)
+            groups[row.attack, row.student, Scene.of(row)].append(row)
     shown = [rows for rows in groups.values() if any(r.defense == label for r in rows)]
     return [row for rows in shown for row in rows]
 
