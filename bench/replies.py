@@ -34,8 +34,6 @@ from bench.data import Augmentation, Images, Schedule
 Answer = Callable[[Tensor], Tensor]
 """Maps images `(N, C, H, W)` to log-probabilities `(N, K)`."""
 
-BATCH = 1000
-"""Images that a teacher is asked about at a time."""
 ROOM = 8 * 2**30
 """Bytes that all tables of one teacher and one set of images may take; a longer
 training asks about every batch."""
@@ -146,7 +144,8 @@ class Replies:
         return True
 
     def _compute(self, shelf: Shelf, epoch: int) -> Tensor:
-        views = self._views(shelf, epoch).split(BATCH)
+        size = self.images.at_once(self.images.pixels.device)
+        views = self._views(shelf, epoch).split(size)
         with torch.no_grad():
             seen = (self.images.seen(view, self.augment) for view in views)
             replies = [self.answer(pixels).float() for pixels in seen]

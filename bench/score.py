@@ -61,7 +61,11 @@ class Referee:
 
     dataset: Dataset
     device: torch.device
-    batch: int = 1000
+
+    @property
+    def batch(self) -> int:
+        """Images that a network is shown at a time."""
+        return self.dataset.test.at_once(self.device)
 
     def replies(self, ask: Callable[[Tensor], Tensor], what: str) -> Tensor:
         """Log-probabilities `(N, K)` for the test images.

@@ -133,6 +133,18 @@ def test_a_data_set_is_read_once_a_process(digits: Dataset) -> None:
     assert load("digits") is digits
 
 
+@pytest.mark.parametrize(
+    ("side", "count"), [(8, 500), (28, 83), (32, 64), (64, 16), (512, 1)]
+)
+def test_larger_images_come_in_smaller_batches_to_a_processor(
+    side: int, count: int
+) -> None:
+    images = Images(torch.zeros(1, 3, side, side, dtype=torch.uint8), torch.zeros(1))
+
+    assert images.at_once(torch.device("cpu")) == count
+    assert images.at_once(torch.device("cuda")) == 1000
+
+
 def test_pixels_as_floats_are_bytes_over_255() -> None:
     images = Images(
         torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1), torch.zeros(3)

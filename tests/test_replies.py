@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench import networks
 from bench import replies as room
 from bench.data import PLAIN, Augmentation, Images, Schedule
-from bench.replies import BATCH, Replies, Shelf
+from bench.replies import Replies, Shelf
 from bench.seeds import seeded
 from bench.threat import Ledger, SoftLabels, TrainImages
 
@@ -82,7 +82,7 @@ def epoch_of(
 def test_a_table_is_to_the_bit_what_the_teacher_says_to_batches_of_one_size(
     teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "BATCH", 1000)
+    monkeypatch.setattr(Images, "at_once", lambda *_: 1000)
     rng = generator(0)
     pixels = torch.randint(256, (2300, 1, 8, 8), generator=rng, dtype=torch.uint8)
     images = Images(pixels, torch.arange(2300) % CLASSES)
@@ -94,7 +94,6 @@ def test_a_table_is_to_the_bit_what_the_teacher_says_to_batches_of_one_size(
 
     found = Replies(teacher, images, MOVED, shelf)(views)
 
-    assert BATCH == 1000
     assert torch.equal(found, torch.cat(live))
     assert teacher.asked == [1000, 1000, 300]
     table = load_file(tmp_path / "0.safetensors")

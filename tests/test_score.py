@@ -181,12 +181,16 @@ def test_replies_are_normalised_log_probabilities(
     torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(11))
 
 
-def test_replies_do_not_depend_on_the_size_of_the_batch(dataset: Dataset) -> None:
+def test_replies_do_not_depend_on_the_size_of_the_batch(
+    referee: Referee, monkeypatch: pytest.MonkeyPatch
+) -> None:
     net = network(0)
-    whole = Referee(dataset, torch.device("cpu")).replies(net, "it")
+    whole = referee.replies(net, "it")
+    monkeypatch.setattr(Images, "at_once", lambda *_: 3)
 
-    parts = Referee(dataset, torch.device("cpu"), batch=3).replies(net, "it")
+    parts = referee.replies(net, "it")
 
+    assert referee.batch == 3
     torch.testing.assert_close(parts, whole)
 
 
@@ -216,8 +220,11 @@ def test_every_score_of_nan_replies_raises(referee: Referee) -> None:
         referee.student(sick, Released(well))
 
 
-def test_one_nan_among_good_replies_is_enough(dataset: Dataset) -> None:
+def test_one_nan_among_good_replies_is_enough(
+    referee: Referee, monkeypatch: pytest.MonkeyPatch
+) -> None:
     net = network(0)
+    monkeypatch.setattr(Images, "at_once", lambda *_: 4)
 
     def ask(images: Tensor) -> Tensor:
         logits: Tensor = net(images).clone()
@@ -225,7 +232,7 @@ def test_one_nan_among_good_replies_is_enough(dataset: Dataset) -> None:
         return logits
 
     with pytest.raises(Diverged):
-        Referee(dataset, torch.device("cpu"), batch=4).replies(ask, "it")
+        referee.replies(ask, "it")
 
 
 def test_replies_of_another_shape_are_the_plugins_mistake(referee: Referee) -> None:

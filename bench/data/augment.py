@@ -1,4 +1,4 @@
-"""Random changes of whole batches, on the device that holds them, one gather each."""
+"""Random changes of whole batches of images, on the device that holds them."""
 
 from __future__ import annotations
 
@@ -39,18 +39,23 @@ class Augmentation:
         shift = code // (1 + self.flip)
         if self.rotate:
             pixels = rotated(pixels, shift // span**2 - self.rotate)
-            if not self.pad and not self.flip:
-                return pixels
-        top, left = shift // span % span, shift % span
-        height, width = pixels.shape[2:]
-        ys = torch.arange(height, device=code.device) + top[:, None]
-        xs = torch.arange(width, device=code.device) + left[:, None]
+        if self.pad:
+            pixels = cropped(pixels, self.pad, shift // span % span, shift % span)
         if self.flip:
-            xs = torch.where((code % 2 == 1)[:, None], xs.flip(1), xs)
-        padded = F.pad(pixels, (self.pad,) * 4).permute(0, 2, 3, 1)
-        rows = torch.arange(len(pixels), device=code.device)[:, None, None]
-        cut = padded[rows, ys[:, :, None], xs[:, None, :]]  # (B, H, W, C)
-        return cut.permute(0, 3, 1, 2)
+            mirrored = (code % 2 == 1)[:, None, None, None]
+            pixels = torch.where(mirrored, pixels.flip(3), pixels)
+        return pixels
+
+
+def cropped(pixels: Tensor, pad: int, top: Tensor, left: Tensor) -> Tensor:
+    """Cut `(B, C, H, W)` out of itself, padded with `pad` zeros on every side.
+
+    Each image's cut begins at its `top` and `left` in `(B,)`.
+    """
+    height, width = pixels.shape[2:]
+    padded = F.pad(pixels, (pad,) * 4)
+    cuts = padded.unfold(2, height, 1).unfold(3, width, 1)  # (B, C, span, span, H, W)
+    return cuts[torch.arange(len(pixels), device=top.device), :, top, left]
 
 
 def rotated(pixels: Tensor, angle: Tensor) -> Tensor:

@@ -35,6 +35,17 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def at_once(self, device: torch.device) -> int:
+        """How many of them a fixed network on `device` is best shown at a time.
+
+        On processors the activations should stay in the cache: with 32 MiB of it
+        networks answered 32x32 images 1.3 to 2.8 times as fast in batches of 64 as of
+        1000, and 64x64 images over twice as fast in batches of 16.
+        """
+        if device.type == "cuda":
+            return 1000
+        return min(500, max(1, 2**16 // self.pixels.shape[2:].numel()))
+
     def as_float(self) -> Tensor:
         """All pixels in [0, 1], `(N, C, H, W)`."""
         return self.pixels.float() / 255
