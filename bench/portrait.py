@@ -61,22 +61,27 @@ def columns(images: Images, replies: Tensor, seen: Sequence[Tensor]) -> dict[str
     Args:
         images: The N test images.
         replies: Log-probabilities `(N, K)`, on the CPU.
-        seen: The features of all images in order, as `features` lends them.
+        seen: The features of those on the maps, as `features` lends them.
     """
     labels: list[int] = images.labels.tolist()
     examples = [labels.index(label) for label in sorted(set(labels))[:EXAMPLES]]
-    points = dealt(labels, POINTS)
+    points = on_maps(images)
     log_probs = replies.clamp(min=FLOOR)
-    known = sum(map(len, seen)) == len(labels)
+    known = sum(map(len, seen)) == len(points)
     return {
         "responses": log_probs[examples].flatten().tolist(),
         "response_classes": [labels[place] for place in examples],
         "response_images": _sheet(images.pixels[examples]),
-        "features_map": tsne(torch.cat(list(seen))[points]) if known else [],
+        "features_map": tsne(torch.cat(list(seen))) if known else [],
         "logits_map": tsne(log_probs[points]),
         "map_classes": [labels[place] for place in points],
         "confidence": histogram(replies),
     }
+
+
+def on_maps(images: Images) -> list[int]:
+    """Places of those of `images` that stand on the maps, in order."""
+    return dealt(images.labels.tolist(), POINTS)
 
 
 def dealt(labels: Sequence[int], count: int) -> list[int]:

@@ -127,9 +127,19 @@ class Referee:
         }
 
     def released(
-        self, released: Released, teacher: nn.Module, shelf: Shelf | None = None
+        self, released: Released, shelf: Shelf | None, undefended: Tensor
     ) -> dict[str, float]:
-        """The measured columns of a `ProtectRow`, beside the undefended `teacher`."""
+        """The measured columns of a `ProtectRow`.
+
+        Args:
+            released: What is scored.
+            shelf: Of its replies.
+            undefended: What the teacher replied before, `(N, K)`.
+
+        Raises:
+            BadPlugin: the replies are not `(N, K)`.
+            Diverged: a reply is NaN.
+        """
         labels = self._labels()
         replies = leaked = self.service(released, shelf)
         if released.answer is not None:
@@ -137,7 +147,7 @@ class Referee:
         return {
             "accuracy": accuracy(replies, labels),
             "network_accuracy": accuracy(leaked, labels),
-            "fidelity": agreement(replies, self.network(teacher, "the teacher")),
+            "fidelity": agreement(replies, undefended),
             "calibration_error": calibration_error(replies, labels),
         }
 
@@ -153,10 +163,13 @@ class Referee:
         # An answer may draw at random: it does so aside from the run.
         with seeded(0, self.device):
             replies = self.service(released, shelf)
+        test = self.dataset.test
+        shown = test.pixels[portrait.on_maps(test)].split(self.batch)
         network = deepcopy(released.network)  # a compiled one would not call hooks
-        with portrait.features(network) as seen:
-            self.network(network, "the released network")
-        return portrait.columns(self.dataset.test, replies.cpu(), seen)
+        with portrait.features(network.eval()) as seen, torch.no_grad():
+            for pixels in shown:
+                network(pixels.to(self.device).float() / 255)
+        return portrait.columns(test, replies.cpu(), seen)
 
     def student(
         self, student: nn.Module, released: Released, shelf: Shelf | None = None

@@ -86,9 +86,11 @@ class Worker:
         for part in released.parts().values():
             part.eval()
         self._check_skeleton(task, defense, released, run)
-        shelf = self._shelf(released, task, "test", TEST)
         referee = self.desk.referee
-        measured: dict[str, Any] = dict(referee.released(released, before, shelf))
+        shelf = self._shelf(undefended, task.teacher, "test", TEST)
+        was = referee.service(undefended, shelf)
+        shelf = self._shelf(released, task, "test", TEST)
+        measured: dict[str, Any] = dict(referee.released(released, shelf, was))
         if task.root.seed == 0:  # one portrait a setting: t-SNE costs seconds
             measured |= self._portrait(released, shelf)
         return released.parts(), measured
@@ -204,19 +206,19 @@ class Worker:
         """What `attack` may touch: of the teacher, and of images."""
         of_teacher: Any
         of_teacher, of_images = attack.grants()
-        if of_images is threat.NoImages:
-            images, replies = threat.NoImages(), None
-        else:
+        asks = of_teacher is not threat.Weights
+        images, known = threat.NoImages(), None
+        if of_images is not threat.NoImages:
             some, what = self._granted_images(task, attack)
             some, schedule = some.to(self.device), self._schedule(task)
             images = of_images(some, self.dataset.augment, schedule)
-            epochs = task.recipe.epochs
-            shelf = self._shelf(released, task.target, what, schedule, epochs)
-            replies = Replies(released.reply, some, self.dataset.augment, shelf)
-        if of_teacher is threat.Weights:
-            return threat.Weights(released.network), images
-        known = None if released.randomised else replies
-        return of_teacher(released.reply, ledger, known), images
+            if asks and not released.randomised:
+                epochs = task.recipe.epochs
+                shelf = self._shelf(released, task.target, what, schedule, epochs)
+                known = Replies(released.reply, some, self.dataset.augment, shelf)
+        if asks:
+            return of_teacher(released.reply, ledger, known), images
+        return threat.Weights(released.network), images
 
     def _granted_images(
         self, task: Steal, attack: Attack[Any, Any]

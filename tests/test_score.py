@@ -215,7 +215,7 @@ def test_every_score_of_nan_replies_raises(referee: Referee) -> None:
     with pytest.raises(Diverged, match="the teacher"):
         referee.teacher(sick)
     with pytest.raises(Diverged, match="the released teacher"):
-        referee.released(Released(sick), well)
+        referee.released(Released(sick), None, referee.network(well))
     with pytest.raises(Diverged, match="the student"):
         referee.student(sick, Released(well))
 
@@ -319,7 +319,8 @@ def test_a_release_is_scored_by_its_replies_and_by_what_leaks(
     leaked, teacher, truth = network(1), network(0), dataset.test.labels
     replied = referee.network(leaked).flip(1)
 
-    found = referee.released(Released(leaked, Reverse()), teacher)
+    before = referee.network(teacher)
+    found = referee.released(Released(leaked, Reverse()), None, before)
 
     assert found == pytest.approx(
         {
