@@ -1,13 +1,12 @@
 """What every plugin promises, as checks that an outsider can run on their own.
 
 Each promise takes a plugin class and raises `BadPlugin` with what it saw. The plugin
-meets a tiny problem on the CPU, with its `brief` options.
+meets the problem of `tiny`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -15,85 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench import networks, registry, threat
-from bench.data import Augmentation, Images
+from bench import registry, threat, tiny
 from bench.errors import BadOption, BadPlugin, Stopped
-from bench.plugin import Attack, Defense, Harness, Released, Run
-from bench.recipe import Recipe
-from bench.replies import Replies
+from bench.plugin import Attack, Defense, Released
 from bench.seeds import seeded
-
-SHAPE, CLASSES, COUNT = (3, 8, 8), 4, 32
-CPU = torch.device("cpu")
-MOVED = Augmentation(pad=1)
-RECIPE = Recipe(epochs=1, batch=16, rate=0.01, schedule="constant", milestones=())
 
 DefenseClass = type[Defense]
 AttackClass = type[Attack[Any, Any]]
-
-
-class _Bench(Harness):
-    def build(self, name: str) -> nn.Module:
-        return networks.build(name, SHAPE[0], CLASSES, (0.5,) * 3, (0.5,) * 3)
-
-
-@contextmanager
-def tiny_run(seed: int = 0) -> Iterator[Run]:
-    """A run on the tiny problem: 3x8x8 images, 4 classes, one short epoch."""
-    with seeded(seed, CPU) as generator:
-        yield Run(
-            SHAPE, CLASSES, seed, CPU, generator, "resnet8", RECIPE, _harness=_Bench()
-        )
-
-
-def tiny_raw() -> Images:
-    """32 random images with random labels."""
-    rng = torch.Generator().manual_seed(1)
-    pixels = torch.randint(256, (COUNT, *SHAPE), generator=rng, dtype=torch.uint8)
-    return Images(pixels, torch.randint(CLASSES, (COUNT,), generator=rng))
-
-
-def tiny_images() -> threat.TrainImages:
-    """`tiny_raw`, dealt with a shift of one pixel."""
-    return threat.TrainImages(tiny_raw(), MOVED)
-
-
-def tiny_teacher(name: str = "resnet8") -> nn.Module:
-    """A network for the tiny problem, always the same."""
-    with tiny_run(seed=7) as run:
-        return run.network(name).eval()
-
-
-def protect(cls: DefenseClass) -> Released:
-    """What `cls` releases for the tiny teacher."""
-    with tiny_run() as run:
-        released = cls(**cls.brief).protect(tiny_teacher(), tiny_images(), run)
-    if not isinstance(released, Released):
-        raise BadPlugin(f"protect returned {type(released).__name__}, not Released")
-    for part in released.parts().values():
-        part.eval()
-    return released
-
-
-def steal(cls: AttackClass) -> tuple[nn.Module, threat.Ledger, Any]:
-    """A student after `cls` taught it, what was booked, and the teacher grant."""
-    attack = cls(**cls.brief)
-    teacher_grant, image_grant = cls.grants()
-    teacher, ledger = tiny_teacher(), threat.Ledger(attack.queries)
-    raw, reply = tiny_raw(), Released(teacher).reply
-    images: Any = threat.NoImages()
-    memory = None
-    if image_grant is not threat.NoImages:
-        deal: Any = image_grant
-        images, memory = deal(raw, MOVED), Replies(reply, raw, MOVED)
-    door: Any = threat.Weights(teacher)
-    if teacher_grant is not threat.Weights:
-        oracle: Any = teacher_grant
-        door = oracle(reply, ledger, memory)
-    with tiny_run() as run:
-        student = run.network("cnn2")
-        attack.steal(student, door, images, run)
-    return student, ledger, door
 
 
 def has_defaults(cls: type[Any]) -> None:
@@ -124,17 +51,21 @@ def documents_itself(cls: type[Any]) -> None:
 
 def replies_with_log_probabilities(cls: DefenseClass) -> None:
     """Its replies are `(N, K)` log-probabilities: no NaN, and exp sums to one."""
-    answers = _ask(protect(cls), tiny_images().pixels)
-    if answers.shape != (COUNT, CLASSES):
-        raise BadPlugin(f"replies are {tuple(answers.shape)}, not {(COUNT, CLASSES)}")
+    answers = _ask(tiny.protect(cls), tiny.dealt_images().pixels)
+    if answers.shape != (tiny.COUNT, tiny.CLASSES):
+        raise BadPlugin(
+            f"replies are {tuple(answers.shape)}, not {(tiny.COUNT, tiny.CLASSES)}"
+        )
     sums = answers.exp().sum(dim=1)
-    if bool(answers.isnan().any()) or not torch.allclose(sums, sums.new_ones(COUNT)):
+    if bool(answers.isnan().any()) or not torch.allclose(
+        sums, sums.new_ones(tiny.COUNT)
+    ):
         raise BadPlugin("replies are no log-probabilities: exp does not sum to one")
 
 
 def replies_alike_alone_and_in_a_batch(cls: DefenseClass) -> None:
     """An image's reply does not depend on what else was asked, unless it says so."""
-    released, pixels = protect(cls), tiny_images().pixels
+    released, pixels = tiny.protect(cls), tiny.dealt_images().pixels
     together, alone = _ask(released, pixels)[:1], _ask(released, pixels[:1])
     if released.randomised:
         return
@@ -153,8 +84,8 @@ def replies_alike_alone_and_in_a_batch(cls: DefenseClass) -> None:
 
 def fits_its_skeleton(cls: DefenseClass) -> None:
     """What it releases can be stored and loaded into what `skeleton` builds."""
-    released = protect(cls)
-    with tiny_run(seed=3) as run:
+    released = tiny.protect(cls)
+    with tiny.a_run(seed=3) as run:
         shell = cls(**cls.brief).skeleton(run)
     if shell.parts().keys() != released.parts().keys():
         raise BadPlugin("protect and skeleton release different parts")
@@ -167,14 +98,14 @@ def fits_its_skeleton(cls: DefenseClass) -> None:
             text = " ".join(str(error).split())
             raise BadPlugin(f"skeleton's {name} does not fit: {text}") from error
         part.eval()
-    pixels = tiny_images().pixels
+    pixels = tiny.dealt_images().pixels
     if not torch.allclose(_ask(shell, pixels), _ask(released, pixels), atol=1e-5):
         raise BadPlugin("loaded from the store, it replies otherwise")
 
 
 def protects_alike_twice(cls: DefenseClass) -> None:
     """The same seed gives the same released teacher, to the bit."""
-    first, second = protect(cls), protect(cls)
+    first, second = tiny.protect(cls), tiny.protect(cls)
     for name, part in first.parts().items():
         _same(part, second.parts()[name], "two runs with one seed released others")
 
@@ -186,9 +117,9 @@ def names_its_grants(cls: AttackClass) -> None:
 
 def trains_the_student(cls: AttackClass) -> None:
     """The student it is given has learned something, and is finite."""
-    with tiny_run() as run:
+    with tiny.a_run() as run:
         fresh = run.network("cnn2")
-    student, _, _ = steal(cls)
+    student, _, _ = tiny.steal(cls)
     if all(
         torch.equal(a, b)
         for a, b in zip(fresh.parameters(), student.parameters(), strict=True)
@@ -200,13 +131,15 @@ def trains_the_student(cls: AttackClass) -> None:
 
 def steals_alike_twice(cls: AttackClass) -> None:
     """The same seed gives the same student, to the bit."""
-    _same(steal(cls)[0], steal(cls)[0], "two runs with one seed taught others")
+    _same(
+        tiny.steal(cls)[0], tiny.steal(cls)[0], "two runs with one seed taught others"
+    )
 
 
 def leaves_the_weights_alone(cls: AttackClass) -> None:
     """It does not change the network behind `Weights`."""
-    before = deepcopy(tiny_teacher().state_dict())
-    door = steal(cls)[2]
+    before = deepcopy(tiny.a_teacher().state_dict())
+    door = tiny.steal(cls)[2]
     if isinstance(door, threat.Weights):
         for name, value in door.network.state_dict().items():
             if not torch.equal(value, before[name]):
@@ -215,7 +148,7 @@ def leaves_the_weights_alone(cls: AttackClass) -> None:
 
 def asks_no_more_than_granted(cls: AttackClass) -> None:
     """It spends no answer beyond its budget; a teacherless control spends none."""
-    _, ledger, _ = steal(cls)
+    _, ledger, _ = tiny.steal(cls)
     if cls.teacherless and ledger.queries:
         raise BadPlugin(f"a teacherless control asked about {ledger.queries} images")
     if ledger.budget is not None and ledger.queries > ledger.budget:
@@ -274,7 +207,7 @@ def kept(promise: Callable[[Any], None], cls: type[Any]) -> None:
 
 
 def _ask(released: Released, pixels: Tensor, seed: int = 0) -> Tensor:
-    with torch.no_grad(), seeded(seed, CPU):  # an answer may draw
+    with torch.no_grad(), seeded(seed, tiny.CPU):  # an answer may draw
         return released.reply(pixels)
 
 

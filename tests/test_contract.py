@@ -23,6 +23,7 @@ from bench import (
     Weights,
     contract,
     registry,
+    tiny,
 )
 from bench.errors import BadPlugin, BudgetExhausted, Diverged
 
@@ -505,7 +506,7 @@ def test_an_attack_that_overspends_is_stopped() -> None:
 
 
 def test_an_attack_that_asks_on_gets_no_answer_beyond_its_budget() -> None:
-    _, ledger, door = contract.steal(Stubborn)
+    _, ledger, door = tiny.steal(Stubborn)
 
     assert broken("attack", Stubborn) == {}
     assert ledger.queries == 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from statistics import mean, stdev
@@ -51,11 +51,12 @@ def standard_error(values: Sequence[float]) -> float:
     return stdev(values) / sqrt(len(values))
 
 
-def parity(case: Case, seeds: int = 3) -> list[Accuracies]:
+def parity(case: Case, say: Callable[[str], None], seeds: int = 3) -> list[Accuracies]:
     """Test accuracies at the end of training, of both sides on the same images.
 
     Each seed has its own teacher, nasty teacher and students on both sides; initial
-    weights, orders and augmentations are drawn by each side in its own way.
+    weights, orders and augmentations are drawn by each side in its own way. `say` hears
+    of every accuracy.
     """
     found: dict[tuple[str, str], list[float]] = {}
     dataset, how, student = case.dataset, case.how, case.students[0]
@@ -72,13 +73,17 @@ def parity(case: Case, seeds: int = 3) -> list[Accuracies]:
         }
         for name, score in scores.items():
             found.setdefault(("classical", name), []).append(score)
+            say(f"  classical #{seed}: {name} {score:.4f}")
     names = [name for _, name in found]
     for precision in case.precisions:
         few = replace(case, students=(student,))
         tasks = tasks_of(few, precision, ["kd"], seeds)
         with session_of(case.threads) as session:
-            for row in do(_without_scratch(tasks), session).values():
-                found.setdefault((precision, _name(row)), []).append(_accuracy(row))
+            for task in _without_scratch(tasks):
+                for row in do([task], session).values():
+                    name, score = _name(row), _accuracy(row)
+                    found.setdefault((precision, name), []).append(score)
+                    say(f"  bench {precision} #{row.seed}: {name} {score:.4f}")
     return [
         Accuracies(name, p, found["classical", name], found[p, name])
         for p in case.precisions

@@ -42,8 +42,8 @@ from bench import machine
 WORKLOADS = ("students", "table", "dafl", "input", "tasks", "parity")
 STUDENTS = ("cnn5", "resnet20", "resnet32")
 USUAL: dict[str, dict[str, Any]] = {
-    "students": {"images": 640, "test_images": 128, "epochs": 1},
-    "table": {"images": 640, "test_images": 128, "epochs": 1},
+    "students": {"images": 256, "test_images": 64, "epochs": 3},
+    "table": {"images": 256, "test_images": 64, "epochs": 3},
     "dafl": {"images": 128, "test_images": 128, "epochs": 1},
     "input": {"images": 20_000, "test_images": 1, "epochs": 1},
     "parity": {"images": 5000, "test_images": 2000, "epochs": 5}
@@ -76,7 +76,7 @@ def main(words: list[str] | None = None) -> int:
             continue
         case = _case(args, name, dataset, precisions)
         if name == "parity":
-            alike = parity(case)
+            alike = parity(case, _say)
             continue
         if not args.cold:
             for contest in _contests(name, _small(case)):
