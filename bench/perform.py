@@ -122,12 +122,17 @@ def kind_of(task: Task) -> type[Row]:
 
 def stamped(row: Row, task: Task) -> Row:
     """The row of an equal task under the labels and the official mark of `task`."""
+    return replace(row, **_marks(task))
+
+
+def _marks(task: Task) -> dict[str, Any]:
+    """The columns that equal tasks may differ in: they are no part of the key."""
     marks: dict[str, Any] = {"official": task.official}
     if isinstance(task, Protect):
         marks["defense"] = task.defense.label
     if isinstance(task, Steal):
         marks |= {"defense": task.target.defense.label, "attack": task.attack.label}
-    return replace(row, **marks)
+    return marks
 
 
 def record(task: Task, session: Session, status: str, reason: str) -> Row:
@@ -155,7 +160,7 @@ def _row(task: Task, session: Session) -> Callable[..., Row]:
     commit, dirty = machine.commit()
     known: dict[str, Any] = {
         "key": key(task),
-        "official": task.official,
+        **_marks(task),
         "protocol": root.setting.protocol,
         "protocol_version": root.setting.version,
         "dataset": root.setting.dataset,
@@ -180,14 +185,12 @@ def _row(task: Task, session: Session) -> Callable[..., Row]:
     target = task if isinstance(task, Protect) else task.target
     known |= {
         "parent": key(target if isinstance(task, Steal) else root),
-        "defense": target.defense.label,
         "defense_options": _json(dict(target.defense.options)),
         "defense_source": target.defense.source,
     }
     if isinstance(task, Protect):
         return lambda **more: ProtectRow(**known, **more)
     known |= task.access() | {
-        "attack": task.attack.label,
         "attack_options": _json(dict(task.attack.options)),
         "attack_source": task.attack.source,
         "student": task.student,
