@@ -490,7 +490,7 @@ def test_a_run_that_departs_says_so_and_ranks_nothing(capsys):
 
     out = capsys.readouterr().out
     assert "not ranked: a study, or apart from its protocol" in out
-    assert "not ranked   nasty" in out
+    assert "not ranked  nasty" in out
 
 
 def test_a_defense_that_forgets_its_skeleton_is_failed_and_not_attacked(here, capsys):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import fields
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import typer.main
+from rich.console import Console
 
 import bench
 from bench import protocol, registry
-from bench.cli import app, main
+from bench.cli import app, display, main
 from bench.cli.display import markdown as leaderboard
 from bench.dictionary import markdown
 from bench.rows import TABLES
@@ -72,6 +74,22 @@ def test_the_table_of_the_readme_is_that_of_the_published_rows():
 
     assert rows, "results/*.parquet are part of the repository"
     assert table.strip() == leaderboard(official_boards(rows)), "bench show --markdown"
+
+
+@pytest.mark.parametrize("width", [80, 100, 130])
+def test_no_name_is_cut_short_on_a_terminal(width):
+    boards = official_boards(published(ROOT / "results"))
+    cells = [cell for b in boards for e in b.entries for cell in e.cells]
+    names = {name for cell in cells for name in (cell.defense, cell.attack)}
+    out = Console(width=width, file=StringIO())
+
+    for table in display.leaderboard(boards):
+        out.print(table)
+    text = out.file.getvalue()
+
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    for name in names:
+        assert name.partition("[")[0] in text
 
 
 def test_every_plugin_and_protocol_stands_in_the_changelog():

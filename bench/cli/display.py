@@ -25,7 +25,7 @@ from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.tables import Board, Entry
 from bench.tasks import Task
 
-WIDTH = 110
+WIDTH = 130
 """Columns that a table needs."""
 
 
@@ -155,16 +155,20 @@ def _table(board: Board) -> Table:
         caption_justify="left",
         title_style="",
         box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
+    # Where room is scarce, intervals and options are broken into lines, names never.
+    names = {c.attack.partition("[")[0] for e in board.entries for c in e.cells}
+    longest = max(map(len, names), default=0)
     table.add_column("rank", justify="right", no_wrap=True)
-    table.add_column("defense")
+    table.add_column("defense", no_wrap=True)
     table.add_column("teacher", justify="right", no_wrap=True)
-    table.add_column("strongest attack")
-    table.add_column("student accuracy", no_wrap=True)
+    table.add_column("strongest\nattack", overflow="fold", min_width=longest)
+    table.add_column("student accuracy", min_width=8)
     table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("naive damage", no_wrap=True)
-    table.add_column("immunity", no_wrap=True)
+    table.add_column("naive damage", min_width=7)
+    table.add_column("immunity", min_width=10)
     if any(entry.flags for entry in board.entries):
         table.add_column("flags")
     for entry in board.entries:
