@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,7 +143,8 @@ def _card(
     if kind == "attack":
         teacher, images = cls.grants()
         facts["may touch"] = f"{teacher.__name__}, {images.__name__}"
-    facts["what"] = "\n".join(x.strip() for x in (cls.__doc__ or "").splitlines())
+    paragraphs = cleandoc(cls.__doc__ or "").split("\n\n")
+    facts["what"] = "\n\n".join(" ".join(text.split()) for text in paragraphs)
     if cls.paper:
         facts["paper"] = f"{cls.paper.title} ({cls.paper.year}), {cls.paper.url}"
     for option, value in registry.options_of(cls, name, asked).items():
