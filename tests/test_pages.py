@@ -158,6 +158,17 @@ def test_the_leaderboard_says_what_the_rows_say_without_a_script(site):
     assert "10.0, chance, 1/10" in text
 
 
+def test_options_of_one_name_that_protocols_set_apart_are_all_named(tmp_path):
+    other = {"official": False, "protocol": "slow", "attack_options": '{"tau": 20.0}'}
+    rows = [*table(), student("none", "kd", 7, key="other", **other)]
+
+    build(rows, tmp_path)
+
+    text = Page(tmp_path / "attack" / "kd.html").text
+    assert "tau = 4.0 in digits ; tau = 20.0 in slow" in text
+    assert "tau = 4.0 in" not in Page(tmp_path / "attack" / "dafl.html").text
+
+
 def test_every_link_leads_to_a_file_of_the_site(site):
     for page in pages(site):
         for target in Page(page).targets:

@@ -131,7 +131,7 @@ class _Site:
                 "../",
                 label=label,
                 card=_card("defense", label),
-                options=own[0].defense_options,
+                options=words.options(own, "defense"),
                 releases=mine,
                 steals=[row for row in steals if row.defense == label],
                 entries=_entries(boards, label),
@@ -150,6 +150,7 @@ class _Site:
                 card=_card("attack", label),
                 steals=mine,
                 first=mine[0],
+                options=words.options(mine, "attack"),
                 samples=[r for r in mine if isinstance(r, StealRow) and r.samples],
                 ablations=ablation_charts.attack(found, label, played),
             )

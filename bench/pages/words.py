@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from bench.intervals import Estimate
+from bench.registry import Kind
 from bench.rows import ProtectRow, Row, StealRow
 
 GROUPS = {
@@ -74,6 +76,22 @@ def title(row: Row) -> str:
     if isinstance(row, ProtectRow):
         return f"{row.teacher} protected by {row.defense}, seed {row.seed}"
     return f"{row.teacher} as undefended teacher, seed {row.seed}"
+
+
+def options(rows: Iterable[Row], kind: Kind) -> dict[str, list[str]]:
+    """The options behind the label that `rows` share, and the protocols that have them.
+
+    One label may stand for several: its brackets hold what departs from a protocol, and
+    protocols differ.
+    """
+    found: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: not row.official):
+        known = json.loads(getattr(row, f"{kind}_options"))
+        text = ", ".join(f"{k} = {json.dumps(v)}" for k, v in known.items())
+        protocols = found.setdefault(text, [])
+        if row.protocol not in protocols:
+            protocols.append(row.protocol)
+    return found
 
 
 def facts(row: Row) -> dict[str, list[tuple[str, str]]]:
