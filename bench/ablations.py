@@ -42,13 +42,9 @@ Line = Mapping[Value, Sequence[StealRow]]
 
 @dataclass(frozen=True, order=True)
 class Place(Ground):
-    """What all points of an ablation share: scenes of any track and fraction.
-
-    It holds the recipes as well: a study may sweep them, and they are never mixed.
-    """
+    """What all points of an ablation share: scenes of any track and fraction."""
 
     student: str
-    teacher_recipe: str
     student_recipe: str
 
 

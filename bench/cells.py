@@ -23,6 +23,7 @@ class Ground:
 
     dataset: str
     teacher: str
+    teacher_recipe: str
     protocol: str
     protocol_version: int
     revision: int
@@ -46,6 +47,7 @@ class Scene(Ground):
     """What all entries of one board share."""
 
     student: str
+    student_recipe: str
     track: str
     fraction: float
 

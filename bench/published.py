@@ -285,10 +285,10 @@ def compare(boards: Iterable[Board], published: Sequence[Published]) -> Comparis
         known = answers.get(asked, []) + answers.get(asked._replace(teacher=""), [])
         if known:
             pairs[ours] = [Pair(ours, theirs) for theirs in known]
-        elif asked.dataset in heard:
-            alone[asked[:3]].append(asked)
-        else:
+        elif asked.dataset not in heard:
             unheard.append(asked.dataset)
+        elif asked not in alone[asked[:3]]:  # protocols may answer the same question
+            alone[asked[:3]].append(asked)
     return Comparison(
         pairs=pairs,
         alone=alone,

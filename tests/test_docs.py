@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from io import StringIO
 from pathlib import Path
 
@@ -78,18 +78,27 @@ def test_the_table_of_the_readme_is_that_of_the_published_rows():
 
 @pytest.mark.parametrize("width", [80, 100, 130])
 def test_no_name_is_cut_short_on_a_terminal(width):
-    boards = official_boards(published(ROOT / "results"))
+    rows = published(ROOT / "results")
+    rows += [
+        replace(row, defense="nasty[adversary=resnet8]", flags=["collapsed", "strange"])
+        for row in rows
+        if getattr(row, "defense", "") == "nasty"
+    ]
+    boards = official_boards(rows)
     cells = [cell for b in boards for e in b.entries for cell in e.cells]
     names = {name for cell in cells for name in (cell.defense, cell.attack)}
     out = Console(width=width, file=StringIO())
 
-    for table in display.leaderboard(boards):
+    for table in display.leaderboard(boards, width):
         out.print(table)
     text = out.file.getvalue()
 
     assert "\N{HORIZONTAL ELLIPSIS}" not in text
-    for name in names:
+    for name in (*names, "unresolved"):
         assert name.partition("[")[0] in text
+    words = " ".join(text.split())
+    for board in boards:
+        assert all(", ".join(entry.flags) in words for entry in board.entries)
 
 
 def test_every_plugin_and_protocol_stands_in_the_changelog():

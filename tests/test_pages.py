@@ -165,7 +165,7 @@ def test_options_of_one_name_that_protocols_set_apart_are_all_named(tmp_path):
     build(rows, tmp_path)
 
     text = Page(tmp_path / "attack" / "kd.html").text
-    assert "tau = 4.0 in digits ; tau = 20.0 in slow" in text
+    assert "tau = 4.0 in digits 1 ; tau = 20.0 in slow 1" in text
     assert "tau = 4.0 in" not in Page(tmp_path / "attack" / "dafl.html").text
 
 
@@ -230,7 +230,7 @@ def test_unofficial_rows_have_a_page_and_no_rank(tmp_path):
 
     index = Page(tmp_path / "index.html")
     assert "run/odd.html" in index.targets
-    assert "kd from none to cnn2, seed 7 ok 100.0 no" in index.text
+    assert "seed 7 digits 1 not ranked , digits, resnet8 ok 100.0" in index.text
     assert "control none 98.0 kd 96.0" in index.text
 
 

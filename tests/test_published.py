@@ -269,6 +269,8 @@ def test_rows_that_depart_from_their_protocol_are_not_compared():
 def test_cells_that_nobody_printed_are_told_by_data_set_and_networks():
     rows = [*measured(), *measured("digits", "resnet8", "cnn2")]
 
+    rows += [replace(row, protocol="other", key=f"{row.key}-other") for row in rows]
+
     comparison = beside(rows, PAPER)
 
     assert comparison.unheard == ["digits"]

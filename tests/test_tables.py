@@ -643,6 +643,25 @@ def test_controls_alone_make_no_board() -> None:
     assert boards([]) == []
 
 
+def test_recipes_are_never_mixed_on_one_board() -> None:
+    recipes = {"teacher_recipe": "short", "student_recipe": "short"}
+    rows = [teacher(0), release("none", 0), *CONTROLS]
+    short = [
+        replace(row, key=f"{row.key}-short", **only_known(row, recipes)) for row in rows
+    ]
+
+    found = boards([*rows, *short])
+
+    assert [board.scene.teacher_recipe for board in found] == ["short", "{}"]
+    assert {board.ceiling for board in found} == {share(U)}
+    assert {entry(b, "none").teacher_accuracy.n for b in found} == {1}
+
+
+def only_known(row: Row, columns: dict[str, Any]) -> dict[str, Any]:
+    """Those of `columns` that `row` has."""
+    return {name: v for name, v in columns.items() if hasattr(row, name)}
+
+
 def test_unofficial_rows_are_never_on_the_leaderboard() -> None:
     unofficial = [
         replace(row, official=False) for row in steals("wall", "kd", [0.3] * 3)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -25,7 +26,7 @@ from bench.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.tables import Board, Entry
 from bench.tasks import Task
 
-WIDTH = 130
+WIDTH = 120
 """Columns that a table needs."""
 
 
@@ -127,10 +128,13 @@ def percent(estimate: Estimate | None, signed: bool = False) -> str:
     return f"{value} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 
-def leaderboard(boards: Sequence[Board]) -> Iterator[Table]:
-    """One table a track: ranked defenses, and under each the attacks it met."""
+def leaderboard(boards: Sequence[Board], width: int = WIDTH) -> Iterator[Table]:
+    """One table a track: ranked defenses, and under each the attacks it met.
+
+    Where `width` is less than a table needs, intervals stand below their value.
+    """
     for board in boards:
-        yield _table(board)
+        yield _table(board, width)
 
 
 def departures(place: Ground) -> str:
@@ -140,17 +144,24 @@ def departures(place: Ground) -> str:
     return some + (f", {precision}" if precision != "fp32" else "")
 
 
-def _table(board: Board) -> Table:
+def _table(board: Board, width: int) -> Table:
+    breaks = 0 if width >= WIDTH else 1 if width >= 100 else -1
+
+    def fit(text: str) -> str:
+        return text.replace(" ", "\n", breaks)
+
     scene = board.scene
     departs = " [dim](not ranked: a study, or apart from its protocol)[/]"
     share = f", {100 * scene.fraction:g} % of the images" if scene.fraction < 1 else ""
     data = f"{scene.dataset}{departures(scene)}"
     table = Table(
         title=f"[bold]{scene.track}[/]{share}: {data}, {scene.teacher} to "
-        f"{scene.student}{'' if board.official else departs}",
+        f"{scene.student}, protocol {escape(scene.protocol)} {scene.protocol_version}"
+        f"{'' if board.official else departs}",
         caption=f"in percent, with 95 % intervals over n seeds; "
         f"zero line Z = {percent(board.zero)} ({escape(board.zero_is or 'missing')}), "
-        f"ceiling U = {percent(board.ceiling)} ({escape(board.ceiling_is) or 'none'})",
+        f"ceiling U = {percent(board.ceiling)} ({escape(board.ceiling_is) or 'none'})"
+        f"{_flags(board)}",
         title_justify="left",
         caption_justify="left",
         title_style="",
@@ -158,19 +169,15 @@ def _table(board: Board) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    # Where room is scarce, intervals and options are broken into lines, names never.
-    names = {c.attack.partition("[")[0] for e in board.entries for c in e.cells}
-    longest = max(map(len, names), default=0)
     table.add_column("rank", justify="right", no_wrap=True)
-    table.add_column("defense", no_wrap=True)
+    table.add_column("defense", **_names(e.defense for e in board.entries))
     table.add_column("teacher", justify="right", no_wrap=True)
-    table.add_column("strongest\nattack", overflow="fold", min_width=longest)
-    table.add_column("student accuracy", min_width=8)
+    attacks = _names(c.attack for e in board.entries for c in e.cells)
+    table.add_column("strongest\nattack", **attacks)
+    table.add_column(fit("student accuracy"), no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("naive damage", min_width=7)
-    table.add_column("immunity", min_width=10)
-    if any(entry.flags for entry in board.entries):
-        table.add_column("flags")
+    table.add_column(fit("naive damage"), no_wrap=True)
+    table.add_column("immunity", no_wrap=True)
     for entry in board.entries:
         teacher, student = entry.teacher_accuracy, entry.student_accuracy
         table.add_row(
@@ -178,34 +185,58 @@ def _table(board: Board) -> Table:
             f"[bold]{escape(entry.defense)}[/]",
             f"{100 * teacher.value:.1f}" if teacher else "-",
             escape(entry.strongest) or "-",
-            percent(student),
+            fit(percent(student)),
             str(student.n) if student else "0",
-            percent(entry.naive_damage, signed=True),
-            immunity(entry),
-            escape(", ".join(entry.flags)),
+            fit(percent(entry.naive_damage, signed=True)),
+            fit(immunity(entry)),
         )
         for cell in entry.cells:
             if cell.attack != entry.strongest:
                 table.add_row(
                     *("", "", "", f"[dim]{escape(cell.attack)}[/]"),
-                    f"[dim]{percent(cell.accuracy)}[/]",
+                    f"[dim]{fit(percent(cell.accuracy))}[/]",
                     f"[dim]{len(cell.by_seed)}[/]",
                 )
     return table
 
 
+def _names(labels: Iterable[str]) -> dict[str, Any]:
+    """How a column of `labels` is broken: within their brackets at most."""
+    bare = [label.partition("[")[0] for label in labels]
+    return {"overflow": "fold", "min_width": max(map(len, bare), default=0)}
+
+
+def _flags(board: Board) -> str:
+    """A line an entry that has flags."""
+    flagged = [(e.defense, ", ".join(e.flags)) for e in board.entries if e.flags]
+    return "".join(escape(f"\n{name}: {flags}") for name, flags in flagged)
+
+
 def markdown(boards: Sequence[Board]) -> str:
-    """The same as one Markdown table, for a README."""
+    """The same in Markdown, for a README: a table for all tracks of a setting."""
+    tables: dict[str, list[Board]] = defaultdict(list)
+    for board in boards:
+        scene = board.scene
+        tables[
+            f"{scene.dataset}{departures(scene)}, {scene.teacher} to {scene.student}, "
+            f"protocol `{scene.protocol}` {scene.protocol_version}:"
+        ].append(board)
+    return "\n\n".join(f"{name}\n\n{_lines(mine)}" for name, mine in tables.items())
+
+
+def _lines(boards: Iterable[Board]) -> str:
     lines = [
         "| track | rank | defense | teacher | strongest attack | student accuracy | n "
         "| naive damage | immunity |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for board in boards:
+        part = board.scene.fraction
+        share = f" ({100 * part:g} % of the images)" if part < 1 else ""
         for entry in board.entries:
             teacher, student = entry.teacher_accuracy, entry.student_accuracy
             cells = (
-                board.scene.track,
+                board.scene.track + share,
                 rank(entry),
                 f"`{entry.defense}`",
                 f"{100 * teacher.value:.1f}" if teacher else "-",

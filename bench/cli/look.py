@@ -184,5 +184,5 @@ def _show_boards(results: Path, as_json: bool, as_markdown: bool) -> None:
     out = wide(Console())
     if not boards:
         say(out, f"no official rows in {results}; make some with: bench run")
-    for table in leaderboard(boards):
+    for table in leaderboard(boards, out.width):
         out.print(table)

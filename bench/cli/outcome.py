@@ -88,7 +88,7 @@ def conclude(
     from bench.cli.display import leaderboard, wide
 
     out = wide(Console())
-    for table in leaderboard(boards(unswept(ordered, varied))):
+    for table in leaderboard(boards(unswept(ordered, varied)), out.width):
         out.print(table)
     for table in ablation_tables(varied):
         out.print(table)

@@ -42,9 +42,9 @@ def run(row: Row) -> list[str]:
     return [percents(figure, "curve", "checkpoint", "test accuracy in %")]
 
 
-def defense(boards: Sequence[Board], label: str) -> list[str]:
+def defense(boards: Sequence[Board], label: str) -> list[tuple[Board, str]]:
     """Student accuracy by attack, from this defense and from none, a chart a board."""
-    found: list[str] = []
+    found: list[tuple[Board, str]] = []
     for board in boards:
         entries = {entry.defense: entry for entry in board.entries}
         if label not in entries or label == UNDEFENDED or UNDEFENDED not in entries:
@@ -64,8 +64,8 @@ def defense(boards: Sequence[Board], label: str) -> list[str]:
                     annotation_text=name,
                 )
         name = f"chart-{len(found)}"
-        text = f"student accuracy in %, {board.scene.track}"
-        found.append(percents(figure, name, "attack", text))
+        chart = percents(figure, name, "attack", "student accuracy in %")
+        found.append((board, chart))
     return found
 
 

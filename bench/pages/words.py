@@ -89,8 +89,9 @@ def options(rows: Iterable[Row], kind: Kind) -> dict[str, list[str]]:
         known = json.loads(getattr(row, f"{kind}_options"))
         text = ", ".join(f"{k} = {json.dumps(v)}" for k, v in known.items())
         protocols = found.setdefault(text, [])
-        if row.protocol not in protocols:
-            protocols.append(row.protocol)
+        protocol = f"{row.protocol} {row.protocol_version}"
+        if protocol not in protocols:
+            protocols.append(protocol)
     return found
 
 
