@@ -14,8 +14,9 @@ from rich.console import Console
 
 import bench
 from bench import protocol, registry
-from bench.cli import app, display, main
-from bench.cli.display import markdown as leaderboard
+from bench.cli import app, main
+from bench.cli.leaderboard import leaderboard
+from bench.cli.leaderboard import markdown as readme
 from bench.dictionary import markdown
 from bench.rows import TABLES
 from bench.store import published
@@ -73,7 +74,7 @@ def test_the_table_of_the_readme_is_that_of_the_published_rows():
     rows = published(ROOT / "results")
 
     assert rows, "results/*.parquet are part of the repository"
-    assert table.strip() == leaderboard(official_boards(rows)), "bench show --markdown"
+    assert table.strip() == readme(official_boards(rows)), "bench show --markdown"
 
 
 @pytest.mark.parametrize("width", [80, 100, 130])
@@ -89,7 +90,7 @@ def test_no_name_is_cut_short_on_a_terminal(width):
     names = {name for cell in cells for name in (cell.defense, cell.attack)}
     out = Console(width=width, file=StringIO())
 
-    for table in display.leaderboard(boards, width):
+    for table in leaderboard(boards, width):
         out.print(table)
     text = out.file.getvalue()
 

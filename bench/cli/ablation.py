@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.ablations import Ablation, Point, Reading
-from bench.cli.display import departures, percent
+from bench.cli.leaderboard import departures, percent
 from bench.intervals import Estimate
 from bench.rows import ProtectRow, Row, StealRow
 

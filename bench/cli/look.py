@@ -170,7 +170,7 @@ def _row(key: str, results: Path, store: Path) -> dict[str, Any] | None:
 
 
 def _show_boards(results: Path, as_json: bool, as_markdown: bool) -> None:
-    from bench.cli.display import leaderboard, markdown, wide
+    from bench.cli.leaderboard import leaderboard, markdown, wide
     from bench.store import published
     from bench.tables import official_boards
 

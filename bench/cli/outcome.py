@@ -85,7 +85,7 @@ def conclude(
         return 1 if failed or made.broken else 0
 
     from bench.cli.ablation import ablation_tables, unswept
-    from bench.cli.display import leaderboard, wide
+    from bench.cli.leaderboard import leaderboard, wide
 
     out = wide(Console())
     for table in leaderboard(boards(unswept(ordered, varied)), out.width):
