@@ -5,7 +5,7 @@ Shapes: N test images, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -78,9 +78,8 @@ class Referee:
             BadPlugin: the replies are not `(N, K)`.
             Diverged: a reply is NaN.
         """
-        pixels = self.dataset.test.pixels.split(self.batch)
         with torch.no_grad():
-            parts = [ask(p.to(self.device).float() / 255).float() for p in pixels]
+            parts = [ask(few).float() for few in self._shown(self.dataset.test.pixels)]
         return self._checked(torch.cat(parts), what)
 
     def service(self, released: Released, shelf: Shelf | None) -> Tensor:
@@ -95,6 +94,11 @@ class Referee:
         views = torch.arange(len(images), device=self.device).split(self.batch)
         replies = torch.cat([memory(view).float() for view in views])
         return self._checked(replies, "the released teacher")
+
+    def _shown(self, pixels: Tensor) -> Iterator[Tensor]:
+        """Batches of `(N, C, H, W)`, uint8, as networks are shown them."""
+        for few in pixels.split(self.batch):
+            yield few.to(self.device).float() / 255
 
     def _checked(self, replies: Tensor, what: str) -> Tensor:
         expected = (len(self.dataset.test), len(self.dataset.classes))
@@ -164,11 +168,11 @@ class Referee:
         with seeded(0, self.device):
             replies = self.service(released, shelf)
         test = self.dataset.test
-        shown = test.pixels[portrait.on_maps(test)].split(self.batch)
+        points = test.pixels[portrait.on_maps(test)]
         network = deepcopy(released.network)  # a compiled one would not call hooks
         with portrait.features(network.eval()) as seen, torch.no_grad():
-            for pixels in shown:
-                network(pixels.to(self.device).float() / 255)
+            for few in self._shown(points):
+                network(few)
         return portrait.columns(test, replies.cpu(), seen)
 
     def student(

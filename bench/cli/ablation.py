@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.ablations import Ablation, Point, Reading
-from bench.cli.leaderboard import departures, percent
+from bench.cli.leaderboard import percent, setting
 from bench.intervals import Estimate
 from bench.rows import ProtectRow, Row, StealRow
 
@@ -44,13 +44,11 @@ def ablation_tables(found: Iterable[Ablation]) -> Iterator[Table]:
 
 
 def _table(one: Ablation) -> Table:
-    place = one.place
     held = f" with {escape(one.held)}" if one.held else ""
     by = f", students by {escape(one.attack)}" if one.kind == "defense" else ""
     table = Table(
-        title=f"[bold]{escape(one.name)}[/]{held}{by}: {place.dataset}"
-        f"{departures(place)}, {place.teacher} to {place.student} "
-        "[dim](an ablation)[/]",
+        title=f"[bold]{escape(one.name)}[/]{held}{by}: "
+        f"{escape(setting(one.place))} [dim](an ablation)[/]",
         caption="in percent, with 95 % intervals over (n) seeds",
         title_justify="left",
         caption_justify="left",

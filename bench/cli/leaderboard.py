@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.cells import Ground
+from bench.ablations import Place, name_of
+from bench.cells import Scene
 from bench.intervals import Estimate
 from bench.tables import Board, Entry
 
@@ -47,14 +48,16 @@ def leaderboard(boards: Sequence[Board], width: int = WIDTH) -> Iterator[Table]:
         yield _table(board, width)
 
 
-def departures(place: Ground) -> str:
-    """What is unusual about the data and the numbers of a board, if anything."""
+def setting(place: Scene | Place) -> str:
+    """Data and networks, and what is unusual about the data and the numbers."""
     share, precision = place.data_share, place.precision
     some = f" ({100 * share:g} % of it)" if share < 1 else ""
-    return some + (f", {precision}" if precision != "fp32" else "")
+    kind = f", {precision}" if precision != "fp32" else ""
+    return f"{place.dataset}{some}{kind}, {place.teacher} to {place.student}"
 
 
 def _table(board: Board, width: int) -> Table:
+    # Spaces that become line breaks: none, the first, or on a narrow terminal all.
     breaks = 0 if width >= WIDTH else 1 if width >= 100 else -1
 
     def fit(text: str) -> str:
@@ -63,10 +66,9 @@ def _table(board: Board, width: int) -> Table:
     scene = board.scene
     departs = " [dim](not ranked: a study, or apart from its protocol)[/]"
     share = f", {100 * scene.fraction:g} % of the images" if scene.fraction < 1 else ""
-    data = f"{scene.dataset}{departures(scene)}"
     table = Table(
-        title=f"[bold]{scene.track}[/]{share}: {data}, {scene.teacher} to "
-        f"{scene.student}, protocol {escape(scene.protocol)} {scene.protocol_version}"
+        title=f"[bold]{scene.track}[/]{share}: {escape(setting(scene))}, "
+        f"protocol {escape(scene.protocol)} {scene.protocol_version}"
         f"{'' if board.official else departs}",
         caption=f"in percent, with 95 % intervals over n seeds; "
         f"zero line Z = {percent(board.zero)} ({escape(board.zero_is or 'missing')}), "
@@ -112,7 +114,7 @@ def _table(board: Board, width: int) -> Table:
 
 def _names(labels: Iterable[str]) -> dict[str, Any]:
     """How a column of `labels` is broken: within their brackets at most."""
-    bare = [label.partition("[")[0] for label in labels]
+    bare = map(name_of, labels)
     return {"overflow": "fold", "min_width": max(map(len, bare), default=0)}
 
 
@@ -127,10 +129,8 @@ def markdown(boards: Sequence[Board]) -> str:
     tables: dict[str, list[Board]] = defaultdict(list)
     for board in boards:
         scene = board.scene
-        tables[
-            f"{scene.dataset}{departures(scene)}, {scene.teacher} to {scene.student}, "
-            f"protocol `{scene.protocol}` {scene.protocol_version}:"
-        ].append(board)
+        protocol = f"protocol `{scene.protocol}` {scene.protocol_version}"
+        tables[f"{setting(scene)}, {protocol}:"].append(board)
     return "\n\n".join(f"{name}\n\n{_lines(mine)}" for name, mine in tables.items())
 
 

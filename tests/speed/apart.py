@@ -80,10 +80,10 @@ def parity(case: Case, say: Callable[[str], None], seeds: int = 3) -> list[Accur
         tasks = tasks_of(few, precision, ["kd"], seeds)
         with session_of(case.threads) as session:
             for task in _without_scratch(tasks):
-                for row in do([task], session).values():
-                    name, score = _name(row), _accuracy(row)
-                    found.setdefault((precision, name), []).append(score)
-                    say(f"  bench {precision} #{row.seed}: {name} {score:.4f}")
+                row = do([task], session)[task]
+                name, score = _name(row), _accuracy(row)
+                found.setdefault((precision, name), []).append(score)
+                say(f"  bench {precision} #{row.seed}: {name} {score:.4f}")
     return [
         Accuracies(name, p, found["classical", name], found[p, name])
         for p in case.precisions
