@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.data import Batch
     from bench.errors import Skipped
-    from bench.plugin import Attack, Defense, Paper, Released, Run
+    from bench.plugins.base import Attack, Defense, Paper, Released, Run
+    from bench.plugins.training import check_finite, train
     from bench.recipe import Recipe
-    from bench.threat import (
+    from bench.threat.grants import (
         HardLabels,
         NoImages,
         SoftLabels,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         TrainImages,
         Weights,
     )
-    from bench.training import check_finite, train
 
 __version__ = "0.1.0"
 
@@ -56,11 +56,11 @@ _ROOM = {
     "Batch": "data",
     "Skipped": "errors",
     "Recipe": "recipe",
-    "check_finite": "training",
-    "train": "training",
-    **dict.fromkeys(("Attack", "Defense", "Paper", "Released", "Run"), "plugin"),
-    **dict.fromkeys(("HardLabels", "SoftLabels", "Weights"), "threat"),
-    **dict.fromkeys(("NoImages", "SurrogateImages", "TrainImages"), "threat"),
+    "check_finite": "plugins.training",
+    "train": "plugins.training",
+    **dict.fromkeys(("Attack", "Defense", "Paper", "Released", "Run"), "plugins.base"),
+    **dict.fromkeys(("HardLabels", "SoftLabels", "Weights"), "threat.grants"),
+    **dict.fromkeys(("NoImages", "SurrogateImages", "TrainImages"), "threat.grants"),
 }
 
 

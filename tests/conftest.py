@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import portrait
 from bench.data import Images
-from bench.plugin import Harness, Run
+from bench.plugins.base import Harness, Run
 from bench.recipe import Recipe
 from bench.seeds import seeded
+from bench.worker import portrait
 
 CPU = torch.device("cpu")
 SHAPE, CLASSES = (1, 8, 8), 4

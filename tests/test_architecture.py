@@ -106,14 +106,14 @@ def among(*modules: str) -> set[str]:
 
 def test_the_source_is_found() -> None:
     assert {"bench", "bench.cli.run", "attacks.kd", "defenses.nasty"} <= MODULES
-    assert "bench.threat" in imports(HOME / "bench/plugin.py")
-    assert "bench.data" in imports(HOME / "bench/work.py")
-    assert "torch" in imports(HOME / "bench/store.py")
-    assert "torch" not in imports_at_once(HOME / "bench/store.py")
+    assert "bench.threat.grants" in imports(HOME / "bench/plugins/base.py")
+    assert "bench.data" in imports(HOME / "bench/worker/work.py")
+    assert "torch" in imports(HOME / "bench/results/store.py")
+    assert "torch" not in imports_at_once(HOME / "bench/results/store.py")
 
 
 def test_ray_is_imported_by_the_scheduler_alone() -> None:
-    assert users("ray") == {"bench/schedule.py"}
+    assert users("ray") == {"bench/engines/on_ray.py"}
 
 
 def test_templates_and_charts_are_imported_by_the_pages_alone() -> None:
@@ -170,40 +170,25 @@ def test_only_the_command_line_imports_the_command_line() -> None:
 
 
 def test_only_those_who_score_import_the_referee() -> None:
-    assert among("bench.score") <= {"bench.desk", "bench.perform"}
+    assert among("bench.worker.referee") <= {
+        "bench.worker.harness",
+        "bench.worker.perform",
+    }
 
 
-@pytest.mark.parametrize(
-    "room",
-    [
-        "data",
-        "errors",
-        "networks",
-        "options",
-        "plugin",
-        "recipe",
-        "replies",
-        "seeds",
-        "threat",
-        "training",
-    ],
-)
+@pytest.mark.parametrize("room", ["data", "networks", "plugins", "threat"])
 def test_what_plugins_meet_knows_nothing_of_the_harness(room: str) -> None:
-    front = {"data", "errors", "networks", "options", "plugin", "recipe", "seeds"}
-    front |= {"replies", "threat", "training"}
+    front = {"data", "errors", "networks", "options", "plugins", "recipe", "seeds"}
+    front |= {"testing", "threat"}
 
-    files = sources(f"bench/{room}") or (HOME / f"bench/{room}.py",)
-    met = {m for path in files for m in imports(path) if root(m) == "bench"}
+    met = {m for p in sources(f"bench/{room}") for m in imports(p)}
 
-    assert {m.removeprefix("bench.").partition(".")[0] for m in met} <= front
+    rooms = {m.split(".")[1] for m in met if m.startswith("bench.")}
+    assert rooms <= front
 
 
-PUBLISHING = [
-    *(HOME / f"bench/{room}.py" for room in ("rows", "tables", "intervals", "tracks")),
-    *(HOME / f"bench/{room}.py" for room in ("names", "store", "published")),
-    HOME / "bench/ablations.py",
-    *sources("bench/pages"),
-]
+PUBLISHING = [*sources("bench/results"), *sources("bench/boards")]
+PUBLISHING += sources("bench/pages")
 
 
 @pytest.mark.parametrize("path", PUBLISHING, ids=name_of)
@@ -235,7 +220,7 @@ def test_help_and_list_load_neither_torch_nor_ray(tmp_path: Path) -> None:
         tmp_path,
     )
 
-    assert "bench.registry" in loaded
+    assert "bench.plugins.registry" in loaded
     assert not loaded & {"torch", "torchvision", "ray"}
 
 
@@ -256,7 +241,9 @@ def test_test_images_are_touched_by_the_referee_alone() -> None:
         if isinstance(node, ast.Attribute) and node.attr == "test"
     }
 
-    assert readers <= {"bench.score"} | {m for m in MODULES if "bench.data." in m}
+    assert readers <= {"bench.worker.referee"} | {
+        m for m in MODULES if "bench.data." in m
+    }
 
 
 def test_nothing_below_the_command_line_prints() -> None:

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from bench.data import PLAIN, Augmentation, Images
 from bench.errors import BadPlugin, Denied
-from bench.plugin import Attack, Released
+from bench.plugins.base import Attack, Released
 from bench.recipe import Recipe
-from bench.replies import Replies
-from bench.threat import (
+from bench.threat.grants import (
     HardLabels,
     Ledger,
     NoImages,
@@ -28,6 +27,7 @@ from bench.threat import (
     TrainImages,
     Weights,
 )
+from bench.threat.replies import Replies
 
 HOME = Path(__file__).resolve().parents[1]
 ORACLES = [SoftLabels, HardLabels]

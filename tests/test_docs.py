@@ -13,14 +13,15 @@ import typer.main
 from rich.console import Console
 
 import bench
-from bench import protocol, registry
+from bench.boards.board import official_boards
 from bench.cli import app, main
 from bench.cli.leaderboard import leaderboard
 from bench.cli.leaderboard import markdown as readme
-from bench.dictionary import markdown
-from bench.rows import TABLES
-from bench.store import published
-from bench.tables import official_boards
+from bench.planning import protocol
+from bench.plugins import registry
+from bench.results.columns import markdown
+from bench.results.rows import TABLES
+from bench.results.store import published
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -7,11 +7,11 @@ import torch
 
 import bench
 from bench import networks
-from bench.perform import Session, perform
-from bench.plan import Request, plan
-from bench.protocol import Protocol
+from bench.planning.plan import Request, plan
+from bench.planning.protocol import Protocol
+from bench.results.store import Store
 from bench.seeds import seeded
-from bench.store import Store
+from bench.worker.perform import Session, perform
 
 FROZEN = Protocol(
     name="golden",

@@ -9,10 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from bench.ablations import Ablation, Point, Reading
+from bench.boards.ablations import Ablation, Point, Reading
+from bench.boards.intervals import Estimate
 from bench.cli.leaderboard import percent, setting
-from bench.intervals import Estimate
-from bench.rows import ProtectRow, Row, StealRow
+from bench.results.rows import ProtectRow, Row, StealRow
 
 
 def unswept(rows: Iterable[Row], found: Sequence[Ablation]) -> list[Row]:

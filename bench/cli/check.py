@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bench import registry
 from bench.errors import BenchError
+from bench.plugins import registry
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def check(
     ],
 ) -> int:
     """Run every promise of the contract on one plugin; seconds, on the CPU."""
-    from bench import contract
+    from bench.plugins import contract
 
     kind, cls = contract.find(plugin)
     out, broken = Console(), 0

@@ -17,8 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from bench.rows import ProtectRow, Row, StealRow, TeacherRow
-from bench.tasks import Task
+from bench.planning.tasks import Task
+from bench.results.rows import ProtectRow, Row, StealRow, TeacherRow
 
 
 class Display:

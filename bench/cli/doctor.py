@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bench import __version__, registry
+from bench import __version__
 from bench.errors import BadPlugin, BenchError, Unfit
+from bench.plugins import registry
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +54,7 @@ def doctor(
 
 
 def _code() -> str:
-    from bench import machine
+    from bench.worker import provenance as machine
 
     commit, dirty = machine.commit()
     where = f"commit {commit[:12]}{' with changes' if dirty else ''}" if commit else ""
@@ -77,7 +78,7 @@ def _ray() -> str:
 def _device() -> str:
     import torch
 
-    from bench import machine
+    from bench.worker import provenance as machine
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     gpus = ", ".join(names) or "no GPU"
@@ -98,7 +99,7 @@ def _plugins() -> str:
 
 
 def _store(store: Path) -> str:
-    from bench.store import Store
+    from bench.results.store import Store
 
     keep = Store(store.expanduser().resolve())
     if not keep.root.exists():
@@ -110,6 +111,6 @@ def _store(store: Path) -> str:
 
 
 def _results(results: Path) -> str:
-    from bench.store import published
+    from bench.results.store import published
 
     return f"{results}, {len(published(results))} rows"

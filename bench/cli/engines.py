@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.cli.outcome import say
+from bench.cli.report import say
 from bench.errors import Unfit
 
 if TYPE_CHECKING:
-    from bench.agenda import Agenda
-    from bench.perform import Session
-    from bench.plan import Plan
-    from bench.rows import Row
-    from bench.store import Store
-    from bench.tasks import Task
+    from bench.engines.ready_queue import Agenda
+    from bench.planning.plan import Plan
+    from bench.planning.tasks import Task
+    from bench.results.rows import Row
+    from bench.results.store import Store
+    from bench.worker.perform import Session
 
 
 def session(
@@ -34,7 +34,7 @@ def session(
     """What all tasks of the command have in common, on the device that is there."""
     import torch
 
-    from bench.perform import Session
+    from bench.worker.perform import Session
 
     gpu = gpu_share > 0 and (address is not None or torch.cuda.is_available())
     return Session(
@@ -57,9 +57,9 @@ def perform(
     quiet: bool,
 ) -> dict[Task, Row]:
     """Do what is not done; the rows of what was done now."""
-    from bench.agenda import Agenda, run_here
     from bench.cli.display import Display
-    from bench.perform import record, throttled
+    from bench.engines.ready_queue import Agenda, run_here
+    from bench.worker.perform import record, throttled
 
     todo = [task for task in made.tasks if task not in done]
     if not todo:
@@ -113,13 +113,13 @@ def _on_ray(
     agenda: Agenda, session: Session, gpu_share: float, address: str | None
 ) -> None:
     try:
-        from bench import schedule
+        from bench.engines import on_ray as schedule
     except ImportError as error:
         raise Unfit(f"Ray is missing ({error}); --engine local does without it") from (
             error
         )
-    from bench.perform import kind_of, throttled
-    from bench.tasks import key
+    from bench.planning.tasks import key
+    from bench.worker.perform import kind_of, throttled
 
     share = {"cpu": float(session.threads)}
     if session.device == "cuda":

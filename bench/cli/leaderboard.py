@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.ablations import Place, name_of
-from bench.cells import Scene
-from bench.intervals import Estimate
-from bench.tables import Board, Entry
+from bench.boards.ablations import Place, name_of
+from bench.boards.board import Board, Entry
+from bench.boards.cells import Scene
+from bench.boards.intervals import Estimate
 
 WIDTH = 120
 """Columns that a table needs."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.cli.outcome import say
+from bench.cli.report import say
 from bench.errors import BadResults
 
 
@@ -30,8 +30,8 @@ def publish(
     ] = False,
 ) -> None:
     """Gather the rows of a store into the tables of a results folder."""
-    from bench.store import Store
-    from bench.store import publish as merge
+    from bench.results.store import Store
+    from bench.results.store import publish as merge
 
     results = results.expanduser()
     rows = list(Store(store.expanduser().resolve()).rows())
@@ -49,9 +49,9 @@ def site(
     out: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("site/build"),
 ) -> None:
     """Make the static site from the published tables."""
+    from bench.boards.papers import literature
     from bench.pages import build
-    from bench.published import literature
-    from bench.store import published
+    from bench.results.store import published
 
     results, out = results.expanduser(), out.expanduser()
     if not results.exists():

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 from rich.console import Console
 
-from bench import protocol as protocols
 from bench.cli import engines
-from bench.cli.outcome import conclude, say, show_plan
+from bench.cli.report import conclude, say, show_plan
 from bench.errors import BadOption
+from bench.planning import protocol as protocols
 
 if TYPE_CHECKING:
-    from bench.plan import Plan
-    from bench.rows import Row
-    from bench.store import Store
-    from bench.tasks import Task
+    from bench.planning.plan import Plan
+    from bench.planning.tasks import Task
+    from bench.results.rows import Row
+    from bench.results.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -121,8 +121,8 @@ def run(
     limit = _seconds(timeout)
     chosen = protocols.load(protocol)
 
-    from bench.plan import Request, plan
-    from bench.store import Store, probe, published
+    from bench.planning.plan import Request, plan
+    from bench.results.store import Store, probe, published
 
     made = plan(
         Request(
@@ -197,8 +197,8 @@ def _seconds(text: str | None) -> float | None:
 
 def _done(made: Plan, store: Store) -> dict[Task, Row]:
     """The tasks that an earlier run has ended well, with their rows."""
-    from bench.perform import kind_of, stamped
-    from bench.tasks import key
+    from bench.planning.tasks import key
+    from bench.worker.perform import kind_of, stamped
 
     found: dict[Task, Row] = {}
     for task in made.tasks:

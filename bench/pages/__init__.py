@@ -15,15 +15,16 @@ from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench import __version__, registry
-from bench.ablations import ablations
-from bench.cells import Scene
+from bench import __version__
+from bench.boards.ablations import ablations
+from bench.boards.board import UNDEFENDED, Board, Entry, current, official_boards
+from bench.boards.cells import Scene
+from bench.boards.papers import Published, compare
 from bench.errors import Unfit
 from bench.pages import ablation_charts, charts, portrait_charts, words
-from bench.published import Published, compare
-from bench.rows import ProtectRow, Row, StealRow, table_of
-from bench.tables import UNDEFENDED, Board, Entry, current, official_boards
-from bench.tracks import TRACKS
+from bench.plugins import registry
+from bench.results.rows import ProtectRow, Row, StealRow, table_of
+from bench.threat.tracks import TRACKS
 
 MARK = ".distill-bench-site"
 """An empty file in every folder that holds a site, so that no other is replaced."""

@@ -8,10 +8,10 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
-from bench.ablations import Ablation, Reading, name_of
-from bench.intervals import Estimate
+from bench.boards.ablations import Ablation, Reading, name_of
+from bench.boards.board import UNDEFENDED
+from bench.boards.intervals import Estimate
 from bench.pages.charts import ACCENT, GREY, INK, percents, reach
-from bench.tables import UNDEFENDED
 
 TEACHER = "#2f9e44"
 OTHERS = (ACCENT, "#9c36b5", "#0c8599", "#e67700")

@@ -12,9 +12,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from bench.intervals import Estimate
-from bench.rows import Row
-from bench.tables import UNDEFENDED, Board, Entry
+from bench.boards.board import UNDEFENDED, Board, Entry
+from bench.boards.intervals import Estimate
+from bench.results.rows import Row
 
 SCRIPT = "plotly.min.js"
 INK, ACCENT, GREY = "#7a8699", "#d9480f", "#4c6ef5"

@@ -10,9 +10,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.colors import qualitative
 
+from bench.boards.board import UNDEFENDED
 from bench.pages import charts
-from bench.rows import ProtectRow
-from bench.tables import UNDEFENDED
+from bench.results.rows import ProtectRow
 
 MOST = 10
 """Classes in one chart of responses: of more, the likeliest in the replies shown."""

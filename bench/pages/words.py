@@ -10,9 +10,9 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from bench.intervals import Estimate
-from bench.registry import Kind
-from bench.rows import ProtectRow, Row, StealRow
+from bench.boards.intervals import Estimate
+from bench.plugins.registry import Kind
+from bench.results.rows import ProtectRow, Row, StealRow
 
 GROUPS = {
     "result": "status reason accuracy network_accuracy best_accuracy fidelity kl "

@@ -20,8 +20,8 @@ from attacks._generator import Generator
 from attacks.dafl import DAFL, generator_loss
 from bench.data import Images
 from bench.errors import Diverged, Skipped
-from bench.plugin import Run
-from bench.threat import NoImages, Weights
+from bench.plugins.base import Run
+from bench.threat.grants import NoImages, Weights
 
 MakeRun = Callable[..., Run]
 BRIEF = {"iterations": 3, "batch": 16, "latent": 8, "width": 8}

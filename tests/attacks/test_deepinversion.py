@@ -27,9 +27,9 @@ from attacks.deepinversion import (
 )
 from bench.data import Images
 from bench.errors import Diverged, Skipped
-from bench.plugin import Run
+from bench.plugins.base import Run
 from bench.seeds import seeded
-from bench.threat import NoImages, Weights
+from bench.threat.grants import NoImages, Weights
 
 MakeRun = Callable[..., Run]
 BRIEF = {"batches": 2, "batch": 16, "steps": 3, "lessons": 2, "jitter": 1}

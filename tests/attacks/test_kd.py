@@ -13,10 +13,10 @@ from attacks._distillation import soft_loss
 from attacks.kd import VanillaKD
 from bench.data import Augmentation, Images
 from bench.errors import BudgetExhausted, Diverged
-from bench.plugin import Attack, Run
+from bench.plugins.base import Attack, Run
 from bench.recipe import Recipe
-from bench.replies import Replies
-from bench.threat import Ledger, SoftLabels, TrainImages
+from bench.threat.grants import Ledger, SoftLabels, TrainImages
+from bench.threat.replies import Replies
 
 MakeRun = Callable[..., Run]
 LONG = Recipe(epochs=30, batch=16, rate=0.05, schedule="constant")

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from attacks.label_kd import LabelKD
 from bench.data import Augmentation, Images
 from bench.errors import BudgetExhausted, Diverged
-from bench.plugin import Run
+from bench.plugins.base import Run
 from bench.recipe import Recipe
-from bench.replies import Replies
-from bench.threat import HardLabels, Ledger, TrainImages
+from bench.threat.grants import HardLabels, Ledger, TrainImages
+from bench.threat.replies import Replies
 
 MakeRun = Callable[..., Run]
 LONG = Recipe(epochs=30, batch=16, rate=0.05, schedule="constant")

@@ -9,13 +9,14 @@ import pytest
 from attacks._distillation import Distillation
 from attacks.kd import VanillaKD
 from attacks.limited_kd import LimitedKD
-from bench import data, registry
-from bench.perform import Session, perform
+from bench import data
+from bench.planning.tasks import Protect, Setting, Steal, TrainTeacher, with_parents
+from bench.plugins import registry
 from bench.recipe import Recipe
-from bench.rows import StealRow
-from bench.store import Store
-from bench.tasks import Protect, Setting, Steal, TrainTeacher, with_parents
-from bench.threat import SoftLabels, TrainImages
+from bench.results.rows import StealRow
+from bench.results.store import Store
+from bench.threat.grants import SoftLabels, TrainImages
+from bench.worker.perform import Session, perform
 
 EPOCH = Recipe(epochs=1, batch=64, rate=0.01, schedule="constant")
 

@@ -13,9 +13,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from attacks.noise_kd import NoiseKD
 from bench.data import Images
 from bench.errors import BadOption, BudgetExhausted, Diverged
-from bench.plugin import Run
-from bench.registry import resolve
-from bench.threat import Ledger, NoImages, SoftLabels
+from bench.plugins.base import Run
+from bench.plugins.registry import resolve
+from bench.threat.grants import Ledger, NoImages, SoftLabels
 
 MakeRun = Callable[..., Run]
 BRIEF = {"iterations": 3, "batch": 16}

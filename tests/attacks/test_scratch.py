@@ -13,9 +13,9 @@ from torch import Tensor
 from attacks.scratch import Scratch
 from bench.data import Augmentation, Images
 from bench.errors import BudgetExhausted, Diverged
-from bench.plugin import Run
+from bench.plugins.base import Run
 from bench.recipe import Recipe
-from bench.threat import HardLabels, Ledger, TrainImages
+from bench.threat.grants import HardLabels, Ledger, TrainImages
 
 MakeRun = Callable[..., Run]
 ONE_BATCH = Recipe(epochs=1, batch=48, rate=0.05, schedule="constant")

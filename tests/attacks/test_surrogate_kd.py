@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from attacks.surrogate_kd import SurrogateKD
 from bench.data import Augmentation, Images
 from bench.errors import BudgetExhausted, Diverged
-from bench.plugin import Run
+from bench.plugins.base import Run
 from bench.recipe import Recipe
-from bench.replies import Replies
-from bench.threat import Ledger, SoftLabels, SurrogateImages
+from bench.threat.grants import Ledger, SoftLabels, SurrogateImages
+from bench.threat.replies import Replies
 
 MakeRun = Callable[..., Run]
 LONG = Recipe(epochs=40, batch=16, rate=0.05, schedule="constant")

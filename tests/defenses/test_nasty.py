@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from bench import train
 from bench.data import Augmentation, Batch, Images, Schedule
-from bench.desk import Handed
 from bench.errors import Diverged
-from bench.plugin import Released, Run
+from bench.plugins.base import Released, Run
 from bench.recipe import Recipe
-from bench.replies import Replies, Shelf
-from bench.threat import TrainImages
+from bench.threat.grants import TrainImages
+from bench.threat.replies import Replies, Shelf
+from bench.worker.harness import Handed
 from defenses.nasty import NastyTeacher, divergence
 
 MakeRun = Callable[..., Run]

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from bench.data import Images
-from bench.plugin import Run
-from bench.threat import TrainImages
+from bench.plugins.base import Run
+from bench.threat.grants import TrainImages
 from defenses.none import NoDefense
 
 MakeRun = Callable[..., Run]

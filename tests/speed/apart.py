@@ -12,11 +12,11 @@ import classical
 import torch
 from cases import Case, do, session_of, tasks_of
 
-from bench.agenda import Agenda
-from bench.perform import kind_of, record
+from bench.engines.ready_queue import Agenda
+from bench.planning.tasks import Setting, Steal, Task, TrainTeacher, key
 from bench.recipe import Recipe
-from bench.rows import ProtectRow, Row, StealRow, TeacherRow
-from bench.tasks import Setting, Steal, Task, TrainTeacher, key
+from bench.results.rows import ProtectRow, Row, StealRow, TeacherRow
+from bench.worker.perform import kind_of, record
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ import torch
 from bench import data
 from bench.data import Augmentation, Dataset, Images
 from bench.data.cache import home
-from bench.perform import Session, perform
-from bench.plan import Request, plan
-from bench.protocol import Protocol
-from bench.rows import Row
-from bench.store import Store
-from bench.tasks import Task
+from bench.planning.plan import Request, plan
+from bench.planning.protocol import Protocol
+from bench.planning.tasks import Task
+from bench.results.rows import Row
+from bench.results.store import Store
+from bench.worker.perform import Session, perform
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,16 @@ from cases import Case, do, session_of, tasks_of
 from torch import nn
 
 from attacks.dafl import DAFL
-from bench import machine
 from bench.data import Augmentation, Images, Schedule
-from bench.desk import Desk
-from bench.perform import record
-from bench.plugin import Run
-from bench.score import Referee
+from bench.planning.tasks import Steal
+from bench.plugins.base import Run
 from bench.seeds import seeded
-from bench.shelves import state_of
-from bench.tasks import Steal
-from bench.threat import NoImages, TrainImages, Weights
+from bench.threat.grants import NoImages, TrainImages, Weights
+from bench.worker import provenance as machine
+from bench.worker.harness import Desk
+from bench.worker.perform import record
+from bench.worker.referee import Referee
+from bench.worker.reply_cache import state_of
 
 CPU = torch.device("cpu")
 VARIANTS = [(tau, alpha) for tau in (1.0, 2.0, 4.0, 8.0) for alpha in (0.5, 0.9)]

@@ -37,7 +37,7 @@ from cases import Case, subset, usual
 from classical import How
 from contests import Contest, Side, dafl, inputs, students, table
 
-from bench import machine
+from bench.worker import provenance as machine
 
 WORKLOADS = ("students", "table", "dafl", "input", "tasks", "parity")
 STUDENTS = ("cnn5", "resnet20", "resnet32")

@@ -1,0 +1,190 @@
+"""`bench list` and `bench show`: what there is to name, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from inspect import cleandoc
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench import names
+from bench.cli.as_json import dump
+from bench.cli.report import say
+from bench.errors import UnknownName
+from bench.planning import protocol
+from bench.plugins import registry
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command(name="list")(list_)
+    app.command()(show)
+
+
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Defenses, attacks, protocols, data sets and networks by name."""
+    plugins = [*registry.cards("defense"), *registry.cards("attack")]
+    protocols = {name: protocol.load(name).summary for name in protocol.names()}
+    sets = {k: v.summary for k, v in names.DATASETS.items()} | names.FORMATS
+    if as_json:
+        dump(
+            {
+                "plugins": [asdict(card) for card in plugins],
+                "protocols": protocols,
+                "data sets": sets,
+                "networks": names.NETWORKS,
+            }
+        )
+        return
+    out = Console()
+    for kind in ("defense", "attack"):
+        rows = {
+            card.name: f"broken: {card.broken}" if card.broken else card.summary
+            for card in plugins
+            if card.kind == kind
+        }
+        out.print(_names(f"{kind}s", rows))
+    out.print(_names("protocols", protocols))
+    out.print(_names("data sets", sets))
+    out.print(_names("networks", names.NETWORKS))
+    out.print("options, paper and threat model of one: bench show NAME")
+
+
+def _names(title: str, rows: dict[str, str]) -> Table:
+    table = Table(box=None, show_header=False, title=title, title_justify="left")
+    table.add_column(style="bold", min_width=14)
+    table.add_column()
+    for name, text in rows.items():
+        table.add_row(f"  {name}", escape(text))
+    return table
+
+
+def show(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A plugin (as for `bench run`), a protocol, the key of a row, or "
+            "'columns' for what the tables hold; nothing shows the leaderboard.",
+        ),
+    ] = "",
+    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
+        "results"
+    ),
+    store: Annotated[Path, typer.Option(help="Where tasks keep their work.")] = Path(
+        "results/store"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="The leaderboard for a README.")
+    ] = False,
+) -> None:
+    """The leaderboard, or all that is known of one name."""
+    results = results.expanduser()
+    if not what:
+        _show_boards(results, as_json, as_markdown)
+        return
+    if what == "columns":
+        from bench.results.columns import markdown
+
+        print(markdown(), end="")  # noqa: T201
+        return
+    facts = _plugin(what) or _protocol(what) or _row(what, results, store)
+    if facts is None:
+        known = [*registry.installed("defense"), *registry.installed("attack")]
+        known += protocol.names()
+        raise UnknownName.among("name or key", what, known, "bench list")
+    if as_json:
+        dump(facts)
+        return
+    table = Table(box=None, show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in facts.items():
+        table.add_row(name, escape(_text(value)))
+    Console().print(table)
+
+
+def _text(value: object) -> str:
+    """A value for a person: lists with commas, nested options a line each."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name} = {_text(inner)}" for name, inner in _flat(value))
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _flat(
+    options: Mapping[str, object], above: str = ""
+) -> Iterator[tuple[str, object]]:
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _plugin(spec: str) -> dict[str, Any] | None:
+    name, asked = registry.split(spec)
+    known = {*registry.installed("defense"), *registry.installed("attack")}
+    if name not in known and ":" not in name:
+        return None
+    kind = registry.kind_of(name)
+    return _card(kind, name, registry.load(kind, name), asked)
+
+
+def _card(
+    kind: str, name: str, cls: type[Any], asked: dict[str, str]
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {"name": name, "kind": kind, "class": cls.__name__}
+    if kind == "attack":
+        teacher, images = cls.grants()
+        facts["may touch"] = f"{teacher.__name__}, {images.__name__}"
+    paragraphs = cleandoc(cls.__doc__ or "").split("\n\n")
+    facts["what"] = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+    if cls.paper:
+        facts["paper"] = f"{cls.paper.title} ({cls.paper.year}), {cls.paper.url}"
+    for option, value in registry.options_of(cls, name, asked).items():
+        facts[f"option {option}"] = repr(value)
+    return facts
+
+
+def _protocol(name: str) -> dict[str, Any] | None:
+    if name in protocol.names() or name.endswith(".toml"):
+        return protocol.load(name).model_dump()
+    return None
+
+
+def _row(key: str, results: Path, store: Path) -> dict[str, Any] | None:
+    from bench.results.rows import BULKY, Row
+    from bench.results.store import Store, published
+
+    rows: list[Row] = [*published(results), *Store(store.expanduser().resolve()).rows()]
+    for row in rows:
+        if row.key.startswith(key) and len(key) >= 4:
+            return {k: v for k, v in asdict(row).items() if k not in BULKY}
+    return None
+
+
+def _show_boards(results: Path, as_json: bool, as_markdown: bool) -> None:
+    from bench.boards.board import official_boards
+    from bench.cli.leaderboard import leaderboard, markdown, wide
+    from bench.results.store import published
+
+    boards = official_boards(published(results))
+    if as_json:
+        dump([asdict(b) for b in boards])
+        return
+    if as_markdown:
+        print(markdown(boards))  # noqa: T201
+        return
+    out = wide(Console())
+    if not boards:
+        say(out, f"no official rows in {results}; make some with: bench run")
+    for table in leaderboard(boards, out.width):
+        out.print(table)

@@ -1,0 +1,1 @@
+"""Tasks to events: in this process, or on Ray."""

@@ -1,0 +1,1 @@
+"""What outsiders write, how it is found, and what it promises."""

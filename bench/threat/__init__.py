@@ -1,0 +1,1 @@
+"""What an attacker may touch, and what was counted."""

@@ -1,0 +1,1 @@
+"""Does one task and keeps its row."""

@@ -1,0 +1,136 @@
+"""A portrait of a released teacher: what it replies to a few images, what it sees in
+many, and how sure it is.
+
+Shapes: N test images, K classes, E examples, M points of a map, F features.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import log
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.data import Images
+from bench.worker.image_grid import png
+
+EXAMPLES = 10
+"""Classes that show an example: E, or K where there are fewer."""
+TILE = 64
+"""Examples that are larger are averaged down to this many pixels a side."""
+POINTS = 500
+"""Images on a map: M, or N where there are fewer."""
+PERPLEXITY = 30.0
+"""Of t-SNE; a third of M - 1 where that is less, for it must stay below M."""
+STEPS = 500
+"""Of t-SNE: on the digits its divergence is then within 2 % of that after 1000."""
+BINS = 20
+"""Of the histogram of confidence, of equal width over [0, 1]."""
+FLOOR = log(1e-12)
+"""Log-probabilities below it stand at it, log 0 of a sparse reply among them."""
+
+
+@contextmanager
+def features(network: nn.Module) -> Iterator[list[Tensor]]:
+    """Lends a list of what reaches the last `nn.Linear`, a tensor `(B, F)` a call.
+
+    It stays empty for a network that has none.
+    """
+    seen: list[Tensor] = []
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(inputs[0].detach().flatten(1).float().cpu())
+
+    layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers[-1:]]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def columns(images: Images, replies: Tensor, seen: Sequence[Tensor]) -> dict[str, Any]:
+    """The columns of a `ProtectRow` that hold the portrait.
+
+    Args:
+        images: The N test images.
+        replies: Log-probabilities `(N, K)`, on the CPU.
+        seen: The features of those on the maps, as `features` lends them.
+    """
+    labels: list[int] = images.labels.tolist()
+    examples = [labels.index(label) for label in sorted(set(labels))[:EXAMPLES]]
+    points = on_maps(images)
+    log_probs = replies.clamp(min=FLOOR)
+    known = sum(map(len, seen)) == len(points)
+    return {
+        "responses": log_probs[examples].flatten().tolist(),
+        "response_classes": [labels[place] for place in examples],
+        "response_images": _sheet(images.pixels[examples]),
+        "features_map": tsne(torch.cat(list(seen))) if known else [],
+        "logits_map": tsne(log_probs[points]),
+        "map_classes": [labels[place] for place in points],
+        "confidence": histogram(replies),
+    }
+
+
+def on_maps(images: Images) -> list[int]:
+    """Places of those of `images` that stand on the maps, in order."""
+    return dealt(images.labels.tolist(), POINTS)
+
+
+def dealt(labels: Sequence[int], count: int) -> list[int]:
+    """Places of at most `count` labels, in order: the first of each class, then the
+    second of each, and so on, for data sets that are sorted by class.
+    """
+    met: Counter[int] = Counter()
+    turns = []
+    for label in labels:
+        turns.append(met[label])
+        met[label] += 1
+    return sorted(sorted(range(len(labels)), key=turns.__getitem__)[:count])
+
+
+def histogram(log_probs: Tensor) -> list[float]:
+    """Share of rows of `(N, K)` whose largest probability lies in each of the bins."""
+    confidence = log_probs.exp().amax(dim=1)
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    counts = torch.bincount(bins, minlength=BINS).double()
+    return [float(count) for count in counts / len(log_probs)]
+
+
+def tsne(points: Tensor) -> list[float]:
+    """Two coordinates a row of `(M, F)`, in hundredths: x0, y0, x1, y1, ...
+
+    It is empty where there is no map: fewer than four rows, or all of them equal. It
+    repeats to the bit, and draws from no generator but its own.
+    """
+    if len(points) < 4 or points.shape[1] < 2 or bool((points == points[0]).all()):
+        return []
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    mapper = TSNE(
+        perplexity=min(PERPLEXITY, (len(points) - 1) / 3),
+        init="pca",
+        max_iter=STEPS,
+        random_state=0,
+        n_jobs=1,
+    )
+    # Whatever n_jobs says, it sums over all threads, and in no fixed order.
+    with threadpool_limits(1):
+        places = mapper.fit_transform(points.numpy())
+    return [round(float(value), 2) for value in places.flatten()]
+
+
+def _sheet(pixels: Tensor) -> bytes:
+    """The images `(E, C, H, W)`, uint8, side by side in one line, as a PNG file."""
+    height, width = pixels.shape[2:]
+    small = (min(height, TILE), min(width, TILE))
+    tiles = F.adaptive_avg_pool2d(pixels.float() / 255, small)
+    return png(tiles, line=len(tiles))

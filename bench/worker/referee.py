@@ -1,0 +1,198 @@
+"""Accuracy, fidelity, divergence and calibration; the only user of test images.
+
+Shapes: N test images, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.data import PLAIN, Dataset
+from bench.errors import BadPlugin, Diverged
+from bench.plugins.base import Released
+from bench.seeds import seeded
+from bench.threat.replies import Replies, Shelf
+from bench.worker import portrait
+
+BINS = 15
+"""Of the calibration error, as in https://arxiv.org/abs/1706.04599."""
+
+
+def accuracy(replies: Tensor, labels: Tensor) -> float:
+    """Share of rows of `(N, K)` whose largest entry stands at its label in `(N,)`."""
+    return float((replies.argmax(dim=1) == labels).float().mean())
+
+
+def agreement(first: Tensor, second: Tensor) -> float:
+    """Share of rows in which two replies `(N, K)` name the same class."""
+    return accuracy(first, second.argmax(dim=1))
+
+
+def divergence(teacher: Tensor, student: Tensor) -> float:
+    """Mean KL(teacher || student) of log-probabilities `(N, K)`, in nats.
+
+    A class that the teacher rules out (log 0) adds nothing.
+    """
+    terms = teacher.exp() * (teacher - student)  # (N, K)
+    return float(terms.where(teacher.isfinite(), 0).sum(dim=1).mean())
+
+
+def calibration_error(log_probs: Tensor, labels: Tensor) -> float:
+    """Expected calibration error: mean |confidence - accuracy| over `BINS` bins.
+
+    Bins of confidence have equal width and count by the share of images in them.
+    """
+    confidence, guess = log_probs.exp().max(dim=1)  # (N,), (N,)
+    right = (guess == labels).float()
+    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    gap = torch.zeros(BINS, device=bins.device).scatter_add(0, bins, confidence - right)
+    return float(gap.abs().sum()) / len(labels)
+
+
+@dataclass(frozen=True)
+class Referee:
+    """Holds the test images of one data set on one device."""
+
+    dataset: Dataset
+    device: torch.device
+
+    @property
+    def batch(self) -> int:
+        """Images that a network is shown at a time."""
+        return self.dataset.test.at_once(self.device)
+
+    def replies(self, ask: Callable[[Tensor], Tensor], what: str) -> Tensor:
+        """Log-probabilities `(N, K)` for the test images.
+
+        Args:
+            ask: Maps `(B, C, H, W)` in [0, 1] to logits or log-probabilities `(B, K)`.
+            what: What is asked, for the message.
+
+        Raises:
+            BadPlugin: the replies are not `(N, K)`.
+            Diverged: a reply is NaN.
+        """
+        with torch.no_grad():
+            parts = [ask(few).float() for few in self._shown(self.dataset.test.pixels)]
+        return self._checked(torch.cat(parts), what)
+
+    def service(self, released: Released, shelf: Shelf | None) -> Tensor:
+        """Log-probabilities `(N, K)` of `released`, from the `shelf` if they are there.
+
+        Raises:
+            BadPlugin: the replies are not `(N, K)`.
+            Diverged: a reply is NaN.
+        """
+        images = self.dataset.test.to(self.device)
+        memory = Replies(released.reply, images, PLAIN, shelf)
+        views = torch.arange(len(images), device=self.device).split(self.batch)
+        replies = torch.cat([memory(view).float() for view in views])
+        return self._checked(replies, "the released teacher")
+
+    def _shown(self, pixels: Tensor) -> Iterator[Tensor]:
+        """Batches of `(N, C, H, W)`, uint8, as networks are shown them."""
+        for few in pixels.split(self.batch):
+            yield few.to(self.device).float() / 255
+
+    def _checked(self, replies: Tensor, what: str) -> Tensor:
+        expected = (len(self.dataset.test), len(self.dataset.classes))
+        if tuple(replies.shape) != expected:
+            raise BadPlugin(
+                f"{what} replies {tuple(replies.shape)} to the test images, "
+                f"not {expected}"
+            )
+        replies = replies.log_softmax(dim=1)
+        if bool(replies.isnan().any()):
+            raise Diverged(f"{what} replies with NaN")
+        return replies
+
+    def network(self, network: nn.Module, what: str = "the network") -> Tensor:
+        """Log-probabilities of `network` in eval mode; every module keeps its mode."""
+        modes = {module: module.training for module in network.modules()}
+        network.eval()
+        try:
+            return self.replies(network, what)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+
+    def teacher(self, network: nn.Module) -> dict[str, float]:
+        """The measured columns of a `TeacherRow`."""
+        replies, labels = self.network(network, "the teacher"), self._labels()
+        return {
+            "accuracy": accuracy(replies, labels),
+            "calibration_error": calibration_error(replies, labels),
+        }
+
+    def released(
+        self, released: Released, shelf: Shelf | None, undefended: Tensor
+    ) -> dict[str, float]:
+        """The measured columns of a `ProtectRow`.
+
+        Args:
+            released: What is scored.
+            shelf: Of its replies.
+            undefended: What the teacher replied before, `(N, K)`.
+
+        Raises:
+            BadPlugin: the replies are not `(N, K)`.
+            Diverged: a reply is NaN.
+        """
+        labels = self._labels()
+        replies = leaked = self.service(released, shelf)
+        if released.answer is not None:
+            leaked = self.network(released.network, "the released network")
+        return {
+            "accuracy": accuracy(replies, labels),
+            "network_accuracy": accuracy(leaked, labels),
+            "fidelity": agreement(replies, undefended),
+            "calibration_error": calibration_error(replies, labels),
+        }
+
+    def portrait(
+        self, released: Released, shelf: Shelf | None = None
+    ) -> dict[str, Any]:
+        """The columns of a `ProtectRow` that picture the released teacher.
+
+        Raises:
+            BadPlugin: what it replies is not `(N, K)`.
+            Diverged: a reply is NaN.
+        """
+        # An answer may draw at random: it does so aside from the run.
+        with seeded(0, self.device):
+            replies = self.service(released, shelf)
+        test = self.dataset.test
+        points = test.pixels[portrait.on_maps(test)]
+        network = deepcopy(released.network)  # a compiled one would not call hooks
+        with portrait.features(network.eval()) as seen, torch.no_grad():
+            for few in self._shown(points):
+                network(few)
+        return portrait.columns(test, replies.cpu(), seen)
+
+    def student(
+        self, student: nn.Module, released: Released, shelf: Shelf | None = None
+    ) -> dict[str, float]:
+        """The measured columns of a `StealRow`."""
+        replies = self.network(student, "the student")
+        taught = self.service(released, shelf)
+        return {
+            "accuracy": accuracy(replies, self._labels()),
+            "fidelity": agreement(replies, taught),
+            "kl": divergence(taught, replies),
+        }
+
+    def point(self, network: nn.Module) -> float:
+        """Accuracy of `network`, for a curve; NaN where it replies with NaN."""
+        try:
+            return accuracy(self.network(network), self._labels())
+        except Diverged:
+            return float("nan")
+
+    def _labels(self) -> Tensor:
+        return self.dataset.test.labels.to(self.device)

@@ -1,0 +1,558 @@
+"""The commands as a person types them: what is printed, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.results.rows import ProtectRow, StealRow
+from bench.results.store import Store, published
+
+PROTOCOL = """
+name = "tiny"
+version = 1
+dataset = "digits"
+teachers = ["cnn2"]
+students = ["cnn2"]
+defenses = ["none", "nasty"]
+attacks = ["scratch", "kd"]
+seeds = 1
+[recipe.default]
+epochs = 1
+batch = 128
+rate = 0.05
+schedule = "cosine"
+"""
+
+RUN = ("run", "--protocol", "tiny.toml", "--engine", "local")
+
+PLUGIN = """
+from dataclasses import dataclass
+from bench import Defense, Released
+@dataclass(frozen=True)
+class Fog(Defense):
+    '''Fog.'''
+    depth: float = 1.0
+    def protect(self, teacher, images, run):
+        {body}
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, with the tiny protocol in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+    (tmp_path / "tiny.toml").write_text(PROTOCOL)
+    return tmp_path
+
+
+def fog(here: Path, body: str) -> str:
+    (here / "fog.py").write_text(PLUGIN.format(body=body))
+    return "fog.py:Fog"
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The only line on stderr."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_a_run_prints_the_table_and_publishes_its_rows(here, capsys):
+    code = main([*RUN])
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "open: digits, cnn2 to cnn2" in out
+    assert "nasty" in out and "control" in out and "zero line Z" in out
+    assert "6 tasks (1 teachers, 2 releases, 3 students), 0 cached" in out
+    assert sorted(p.name for p in (here / "results").glob("*.parquet")) == [
+        "protect.parquet",
+        "steal.parquet",
+        "teacher.parquet",
+    ]
+
+
+def test_the_same_command_again_does_nothing_and_shows_the_same_table(here, capsys):
+    main([*RUN])
+    first = capsys.readouterr().out
+    stamps = {p: p.stat().st_mtime_ns for p in here.glob("results/store/*/row.parquet")}
+
+    code = main([*RUN])
+
+    second = capsys.readouterr().out
+    assert code == 0
+    assert second.split("6 tasks")[0] == first.split("6 tasks")[0]
+    assert "6 cached, 0 done now" in second
+    assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
+
+
+def test_force_does_it_all_again(here, capsys):
+    main([*RUN])
+
+    main([*RUN, "--force"])
+
+    assert "0 cached, 6 done now" in capsys.readouterr().out
+
+
+def test_a_dry_run_shows_the_plan_and_touches_nothing(here, capsys):
+    code = main([*RUN, "--dry-run"])
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "to do   kd from nasty to cnn2 #0" in out
+    assert "6 tasks" in out and "nothing was run" in out
+    assert not (here / "results").exists()
+
+
+def test_a_dry_run_for_machines_tells_what_is_cached(capsys):
+    main([*RUN, "--attack", "scratch"])
+    capsys.readouterr()
+
+    main([*RUN, "--dry-run", "--json"])
+
+    plan = json.loads(capsys.readouterr().out)
+    cached = {task["task"]: task["cached"] for task in plan["tasks"]}
+    assert cached["scratch from none to cnn2 #0"] is True
+    assert cached["kd from nasty to cnn2 #0"] is False
+
+
+def test_json_prints_rows_and_boards_and_nothing_else(capsys):
+    code = main([*RUN, "--json"])
+
+    streams = capsys.readouterr()
+    found = json.loads(streams.out)
+    assert code == 0
+    assert len(found["rows"]) == 6
+    assert found["ablations"] == []
+    assert found["boards"][0]["scene"]["track"] == "open"
+    assert streams.err == ""
+    assert found["boards"][0]["entries"][0]["naive_damage"]["high"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--defense", "nsaty"), "unknown defense 'nsaty': did you mean 'nasty'?"),
+        (("--attack", "dalf"), "unknown attack 'dalf': did you mean 'dafl'?"),
+        (("--attack", "kd[tua=8]"), "unknown option 'tua': did you mean 'tau'?"),
+        (("--attack", "kd[tau=warm]"), "tau=warm: Input should be a valid number"),
+        (("--attack", "kd[alpha=2]"), "less than or equal to 1"),
+        (("--attack", "kd[tau]"), "write name[option=value,...]"),
+        (("--set", "kd.tua=8"), "unknown option 'tua': did you mean 'tau'?"),
+        (("--set", "dk.tau=8"), "unknown plugin 'dk': did you mean 'kd'?"),
+        (("--set", "tau"), "write plugin.option=value"),
+        (("--sweep", "kd.tau=1,hot"), "tau=hot: Input should be a valid number"),
+        (("--set", "recipe.epoch=3"), "unknown field 'epoch': did you mean 'epochs'?"),
+        (("--set", "recipe.epochs=0"), "epochs: Input should be greater than"),
+        (("--student", "cn2"), "unknown network 'cn2': did you mean 'cnn2'?"),
+        (("--teacher", "resnt8"), "did you mean 'resnet8'?"),
+        (("--dataset", "digit"), "unknown data set 'digit': did you mean 'digits'?"),
+        (("--engine", "rya"), "unknown engine 'rya'"),
+        (("--precision", "fp16"), "unknown precision 'fp16': write fp32 or bf16"),
+        (("--teacher", "cnn2", "--teacher", "resnt8"), "did you mean 'resnet8'?"),
+        (("--timeout", "soon"), "write 90s, 30m or 2h"),
+        (("--defence", "nasty"), "No such option: --defence"),
+        (("--seeds", "many"), "Invalid value for '--seeds'"),
+        (("--protocol", "tinny.toml"), "unknown protocol 'tinny.toml'"),
+    ],
+)
+def test_a_slip_of_the_pen_is_one_line_and_exit_code_2(here, capsys, words, says):
+    code = main([*RUN, *words])
+
+    assert code == 2
+    line = one_line(capsys)
+    assert line.startswith("bench: ")
+    assert says in line
+    assert not (here / "results").exists()
+
+
+def test_an_unknown_command_is_one_line_too(capsys):
+    assert main(["rum"]) == 2
+    assert "rum" in one_line(capsys)
+
+
+def test_a_defense_that_raises_is_a_failed_row_and_the_rest_is_done(here, capsys):
+    spec = fog(here, "raise ValueError('thick')")
+
+    code = main([*RUN, "--defense", spec, "--defense", "nasty"])
+
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "failed: protect by fog:Fog #0: ValueError: thick" in out
+    assert "log.txt" in out
+    rows = published(here / "results")
+    statuses = {
+        (r.defense, r.attack): r.status for r in rows if isinstance(r, StealRow)
+    }
+    assert statuses["fog:Fog", "kd"] == "skipped"
+    assert statuses["nasty", "kd"] == statuses["none", "kd"] == "ok"
+
+
+def test_a_failed_task_is_tried_again_by_the_next_run(here, capsys):
+    main([*RUN, "--defense", fog(here, "raise ValueError('thick')")])
+    fog(here, "return Released(teacher)")
+
+    code = main([*RUN, "--defense", "fog.py:Fog"])
+
+    assert code == 0
+    assert "4 cached, 2 done now" in capsys.readouterr().out
+    rows = [r for r in published(here / "results") if isinstance(r, ProtectRow)]
+    assert "ok" in {row.status for row in rows if row.defense == "fog:Fog"}
+
+
+def test_a_defense_that_replies_nan_is_diverged(here, capsys):
+    body = (
+        "[p.data.fill_(float('nan')) for p in teacher.parameters()]; "
+        "return Released(teacher)"
+    )
+
+    code = main([*RUN, "--defense", fog(here, body)])
+
+    assert code == 1
+    assert "diverged: protect by fog:Fog #0" in capsys.readouterr().out
+
+
+def test_a_file_with_a_syntax_error_spoils_no_other_cell(here, capsys):
+    (here / "torn.py").write_text("class Torn(:\n")
+
+    code = main([*RUN, "--defense", "torn.py:Torn", "--defense", "nasty"])
+
+    streams = capsys.readouterr()
+    assert code == 1
+    assert "defense 'torn.py:Torn' cannot be loaded: SyntaxError" in streams.err
+    assert "nasty" in streams.out and "1 failed" in streams.out
+
+
+def test_an_unreadable_table_is_named_before_any_work_is_done(here, capsys):
+    (here / "results").mkdir()
+    (here / "results" / "steal.parquet").write_bytes(b"not parquet")
+
+    code = main([*RUN])
+
+    line = one_line(capsys)
+    assert code == 2
+    assert "cannot read results/steal.parquet" in line
+    assert not (here / "results" / "store").exists()
+    assert (here / "results" / "steal.parquet").read_bytes() == b"not parquet"
+
+
+def test_a_store_that_takes_no_files_is_the_machine_s_fault(here, capsys):
+    (here / "file").touch()
+
+    code = main([*RUN, "--store", "file/store"])
+
+    line = one_line(capsys)
+    assert code == 3
+    assert "cannot write to the store" in line and "--store" in line
+
+
+def test_a_sweep_makes_a_row_a_value_that_is_never_ranked(here, capsys):
+    code = main([*RUN, "--sweep", "nasty.omega=0,0.1", "--attack", "kd"])
+
+    assert code == 0
+    rows = published(here / "results")
+    labels = {r.defense: r.official for r in rows if isinstance(r, ProtectRow)}
+    assert labels == {"none": True, "nasty[omega=0]": False, "nasty[omega=0.1]": False}
+
+
+def test_a_sweep_ends_in_a_table_of_its_own(here, capsys):
+    sweep = (*RUN, "--sweep", "nasty.omega=0,0.1", "--attack", "kd")
+    main([*sweep])
+    out = capsys.readouterr().out
+    main([*sweep, "--json"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert "nasty.omega, students by kd" in out
+    assert "nasty[" not in out
+    [ablation] = found["ablations"]
+    assert [point["label"] for point in ablation["points"]] == [
+        "nasty[omega=0]",
+        "nasty[omega=0.1]",
+    ]
+    assert len(found["boards"][0]["entries"]) == 3
+
+
+def test_another_precision_is_not_ranked_and_stands_in_its_rows(here, capsys):
+    code = main([*RUN, "--attack", "kd", "--defense", "none", "--precision", "bf16"])
+
+    assert code == 0
+    assert "not ranked" in capsys.readouterr().out
+    rows = published(here / "results")
+    assert {(row.precision, row.official) for row in rows} == {("bf16", False)}
+
+
+def test_the_protocols_own_precision_is_the_protocol(capsys):
+    main([*RUN, "--attack", "scratch"])
+    capsys.readouterr()
+
+    main([*RUN, "--attack", "scratch", "--precision", "fp32", "--dry-run", "--json"])
+
+    tasks = json.loads(capsys.readouterr().out)["tasks"]
+    assert all(task["cached"] and task["official"] for task in tasks)
+
+
+def test_compiling_is_left_off_on_processors_with_one_line(here, capsys):
+    words = ("--attack", "scratch", "--defense", "none", "--gpu-share", "0")
+
+    code = main([*RUN, *words, "--compile", "--json"])
+
+    assert code == 0
+    assert one_line(capsys) == (
+        "bench: --compile is left off: on processors it gains nothing"
+    )
+    assert not any(row.compiled for row in published(here / "results"))
+
+
+def test_several_teachers_have_a_board_each(here, capsys):
+    words = ("--attack", "kd", "--defense", "none", "--student", "self")
+
+    code = main([*RUN, *words, "--teacher", "cnn2", "--teacher", "lenet5", "--json"])
+
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    scenes = [board["scene"] for board in found["boards"]]
+    told = {(scene["teacher"], scene["student"]) for scene in scenes}
+    assert told == {("cnn2", "cnn2"), ("lenet5", "lenet5")}
+
+
+def test_a_protocol_that_sweeps_ends_in_tables_and_ranks_nothing(here, capsys):
+    text = PROTOCOL + "[sweeps.nasty]\nomega = [0.1]\n[sweeps.kd]\ntau = [1, 8]\n"
+    (here / "tiny.toml").write_text(text)
+
+    code = main([*RUN, "--json"])
+
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert not any(row["official"] for row in found["rows"])
+    labels = {(r["defense"], r["attack"]) for r in found["rows"] if "attack" in r}
+    assert labels == {
+        ("none", "scratch"),
+        ("nasty[omega=0.1]", "kd"),
+        *((d, a) for d in ("none", "nasty") for a in ("kd", "kd[tau=1]", "kd[tau=8]")),
+    }
+    varied = {(one["kind"], one["option"]) for one in found["ablations"]}
+    assert varied == {("defense", "omega"), ("attack", "tau")}
+
+
+def test_an_unknown_plugin_in_the_sweeps_is_one_line(here, capsys):
+    (here / "tiny.toml").write_text(PROTOCOL + "[sweeps.nsaty]\nomega = [0.1]\n")
+
+    assert main([*RUN]) == 2
+    assert "[sweeps]: unknown plugin 'nsaty': did you mean 'nasty'?" in one_line(capsys)
+
+
+def test_what_was_remembered_is_no_row(here, capsys):
+    main([*RUN])
+
+    assert list((here / "results" / "store" / "replies").glob("*/*.safetensors"))
+    assert len(list(Store(here / "results" / "store").rows())) == 6
+    assert main(["doctor"]) == 0
+
+
+def test_debug_shows_the_traceback(here):
+    with pytest.raises(Exception, match="unknown defense"):
+        main([*RUN, "--defense", "nsaty", "--debug"])
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(here, capsys):
+    spec = fog(here, "raise KeyboardInterrupt")
+
+    with pytest.raises(SystemExit) as stop:
+        main([*RUN, "--defense", spec])
+
+    assert stop.value.code == 130
+    assert "to go on: bench" in capsys.readouterr().err
+    assert len(list(Store(here / "results" / "store").rows())) >= 2
+
+
+def test_list_names_everything(capsys):
+    assert main(["list", "--json"]) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    names = {plugin["name"] for plugin in found["plugins"]}
+    assert {"none", "nasty", "scratch", "kd", "limited_kd", "dafl"} <= names
+    assert "digits" in found["protocols"] and "digits" in found["data sets"]
+    assert all(plugin["broken"] == "" for plugin in found["plugins"])
+
+
+def test_show_tells_a_plugin_s_options_paper_and_grants(capsys):
+    assert main(["show", "dafl"]) == 0
+
+    out = capsys.readouterr().out
+    assert "Weights, NoImages" in out
+    assert "Data-Free Learning of Student Networks (2019)" in out
+    assert "option iterations" in out and "240000" in out
+
+
+def test_show_tells_a_row_by_the_start_of_its_key(here, capsys):
+    main([*RUN])
+    key = published(here / "results")[0].key
+    capsys.readouterr()
+
+    assert main(["show", key[:6], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["key"] == key
+
+
+def test_show_without_a_name_is_the_leaderboard(capsys):
+    main([*RUN])
+    capsys.readouterr()
+
+    assert main(["show"]) == 0
+    assert "open: digits, cnn2 to cnn2" in capsys.readouterr().out
+
+
+def test_show_of_nothing_known_has_a_hint(capsys):
+    assert main(["show", "dafll"]) == 2
+    assert "did you mean 'dafl'?" in one_line(capsys)
+
+
+def test_check_keeps_its_promises_for_a_good_plugin(capsys):
+    assert main(["check", "none"]) == 0
+    assert "7 of 7 promises kept" in capsys.readouterr().out
+
+
+def test_check_names_the_broken_promise_and_ends_with_4(here, capsys):
+    spec = fog(here, "return Released(teacher.train()[1])")
+
+    assert main(["check", spec]) == 4
+    assert "broken" in capsys.readouterr().out
+
+
+def test_doctor_is_content_here(here, capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("torch", "ray", "plugins", "store", "results"))
+
+
+def test_doctor_says_what_is_ill_and_ends_with_3(here, capsys):
+    (here / "results").mkdir()
+    (here / "results" / "steal.parquet").write_bytes(b"not parquet")
+
+    assert main(["doctor"]) == 3
+    assert "ill results: cannot read" in capsys.readouterr().out
+
+
+def test_publish_gathers_a_store(here, capsys):
+    main([*RUN, "--results", "elsewhere"])
+    capsys.readouterr()
+
+    assert main(["publish", "--results", "new"]) == 0
+    assert len(published(here / "new")) == 6
+
+
+def test_site_names_the_page_to_open(here, capsys):
+    main([*RUN])
+    capsys.readouterr()
+
+    assert main(["site"]) == 0
+    page = here / "site" / "build" / "index.html"
+    assert str(page) in capsys.readouterr().out.replace("\n", "")
+    assert page.exists()
+
+
+def test_a_later_try_that_fails_does_not_undo_a_good_row(here, capsys):
+    main([*RUN])
+    before = {row.key: row for row in published(here / "results")}
+
+    code = main([*RUN, "--force", "--timeout", "0.01s"])
+
+    assert code == 1
+    assert {row.key: row for row in published(here / "results")} == before
+    assert all(row.status == "ok" for row in Store(here / "results" / "store").rows())
+
+
+def test_other_words_for_the_protocol_s_own_values_are_official(here, capsys):
+    main([*RUN, "--set", "recipe.epochs=1", "--defense", "defenses.nasty:NastyTeacher"])
+    capsys.readouterr()
+
+    main([*RUN])
+
+    assert "6 cached" in capsys.readouterr().out
+    rows = [r for r in published(here / "results") if isinstance(r, ProtectRow)]
+    assert {(r.defense, r.official) for r in rows} == {("none", True), ("nasty", True)}
+
+
+def test_a_protocol_that_borrows_a_name_is_not_official(here):
+    (here / "mine.toml").write_text(PROTOCOL.replace('"tiny"', '"digits"'))
+
+    main(["run", "--protocol", "mine.toml", "--engine", "local", "--attack", "kd"])
+
+    assert not any(row.official for row in published(here / "results"))
+
+
+def test_a_run_that_departs_says_so_and_ranks_nothing(capsys):
+    main([*RUN, "--set", "kd.tau=2"])
+
+    out = " ".join(capsys.readouterr().out.split())
+    assert "not ranked: a study, or apart from its protocol" in out
+    assert "not ranked nasty" in out
+
+
+def test_a_defense_that_forgets_its_skeleton_is_failed_and_not_attacked(here, capsys):
+    body = (
+        "import torch\n"
+        "        class Ask(torch.nn.Module):\n"
+        "            def forward(self, images, log_probs):\n"
+        "                return log_probs.roll(1, 1)\n"
+        "        return Released(teacher, Ask())"
+    )
+
+    code = main([*RUN, "--defense", fog(here, body)])
+
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "releases network, answer and its skeleton builds network" in out
+
+
+@pytest.mark.parametrize("place", ["file", "import"])
+def test_a_plugin_that_leaves_python_takes_nothing_along(here, capsys, place):
+    spec = fog(here, "raise SystemExit(0)" if place == "file" else "pass")
+    if place == "import":
+        (here / "fog.py").write_text("raise SystemExit(0)")
+
+    code = main([*RUN, "--defense", spec, "--defense", "nasty"])
+
+    assert code == 1
+    rows = published(here / "results")
+    assert {r.status for r in rows if isinstance(r, StealRow) and r.defense == "nasty"}
+
+
+def test_a_plugin_edited_between_plan_and_work_is_not_filed_under_its_old_text(here):
+    from bench.errors import BadPlugin
+    from bench.planning import protocol
+    from bench.plugins import registry
+
+    fog(here, "return Released(teacher)")
+    planned = registry.resolve("defense", "fog.py:Fog", {})
+    fog(here, "return None")
+
+    with pytest.raises(BadPlugin, match="edited after this run was planned"):
+        planned.make()
+    assert protocol.load("tiny.toml").name == "tiny"
+
+
+def test_two_plugins_may_not_share_a_label(here, capsys):
+    for name in ("a", "b"):
+        (here / name).mkdir()
+        text = PLUGIN.format(body="return Released(teacher)") + f"# {name}\n"
+        (here / name / "fog.py").write_text(text)
+
+    code = main([*RUN, "--defense", "a/fog.py:Fog", "--defense", "b/fog.py:Fog"])
+
+    assert code == 2
+    assert "two defenses would be called 'fog:Fog'" in one_line(capsys)
+
+
+def test_a_results_folder_that_takes_no_files_is_met_before_the_work(here, capsys):
+    (here / "file").touch()
+
+    code = main([*RUN, "--results", "file/results"])
+
+    assert code == 3
+    assert "cannot write to the results folder" in one_line(capsys)
+    assert not list(here.glob("results/store/*/row.parquet"))

@@ -1,0 +1,292 @@
+"""Protocol files: what comes with the bench, and what is told of a bad one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BadProtocol, UnknownName
+from bench.names import DATASETS, NETWORKS
+from bench.planning import protocol
+from bench.planning.protocol import SELF, Protocol, load
+from bench.plugins.registry import installed, options_of, split
+from bench.plugins.registry import load as load_plugin
+from bench.recipe import Recipe
+
+GOOD = """
+name = "mine"
+version = 2
+dataset = "digits"
+teachers = ["resnet8"]
+students = ["cnn2"]
+defenses = ["nasty"]
+attacks = ["kd"]
+
+[recipe.default]
+epochs = 3
+schedule = "cosine"
+
+[recipe.cnn2]
+epochs = 5
+
+[options.kd]
+tau = 8
+"""
+
+
+def written(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def told(tmp_path: Path, text: str) -> str:
+    """What is said of a protocol file that holds `text`."""
+    path = written(tmp_path, text)
+    with pytest.raises(BadProtocol) as caught:
+        load(path)
+    assert path in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_default_protocol_comes_with_the_bench() -> None:
+    assert "digits" in protocol.names()
+
+
+@pytest.mark.parametrize("name", protocol.names())
+def test_a_bundled_protocol_is_called_like_its_file(name: str) -> None:
+    found = load(name)
+
+    assert found.name == name
+    assert found.version >= 1
+    assert found.summary
+
+
+@pytest.mark.parametrize("name", protocol.names())
+def test_all_names_in_a_bundled_protocol_exist(name: str) -> None:
+    found = load(name)
+
+    assert found.dataset in DATASETS
+    assert {*found.teachers, *found.students} <= {*NETWORKS, SELF}
+    defenses, attacks = (
+        {split(spec)[0] for spec in specs} for specs in (found.defenses, found.attacks)
+    )
+    assert defenses <= set(installed("defense"))
+    assert attacks <= set(installed("attack"))
+    assert set(found.recipe) <= {"default", *NETWORKS}
+    assert set(found.options) <= {*installed("defense"), *installed("attack")}
+    assert set(found.sweeps) <= {*installed("defense"), *installed("attack")}
+
+
+@pytest.mark.parametrize("name", protocol.names())
+def test_all_options_and_recipes_of_a_bundled_protocol_fit(name: str) -> None:
+    found = load(name)
+
+    for plugin, preset in found.options.items():
+        kind = "attack" if plugin in installed("attack") else "defense"
+        decided = options_of(load_plugin(kind, plugin), plugin, preset)
+        assert {option: decided[option] for option in preset} == preset
+    for teacher in found.teachers:
+        for network in (teacher, *found.students_of(teacher)):
+            assert isinstance(found.recipe_of(network, {}), Recipe)
+    for plugin, sweeps in found.sweeps.items():
+        kind = "attack" if plugin in installed("attack") else "defense"
+        for option, values in sweeps.items():
+            for value in values:
+                options_of(load_plugin(kind, plugin), plugin, {option: value})
+
+
+def test_a_protocol_is_read_from_a_path(tmp_path: Path) -> None:
+    found = load(written(tmp_path, GOOD))
+
+    assert found == Protocol(
+        name="mine",
+        version=2,
+        dataset="digits",
+        teachers=("resnet8",),
+        students=("cnn2",),
+        defenses=("nasty",),
+        attacks=("kd",),
+        seeds=3,
+        recipe={
+            "default": {"epochs": 3, "schedule": "cosine"},
+            "cnn2": {"epochs": 5},
+        },
+        options={"kd": {"tau": 8}},
+    )
+
+
+def test_a_network_is_trained_by_its_own_recipe_above_the_default(
+    tmp_path: Path,
+) -> None:
+    found = load(written(tmp_path, GOOD))
+
+    assert found.recipe_of("resnet8", {}) == Recipe(epochs=3, schedule="cosine")
+    assert found.recipe_of("cnn2", {}) == Recipe(epochs=5, schedule="cosine")
+
+
+def test_the_command_line_stands_above_the_file(tmp_path: Path) -> None:
+    found = load(written(tmp_path, GOOD))
+
+    asked = {"epochs": "7", "rate": "0.5", "nesterov": "true"}
+
+    assert found.recipe_of("cnn2", asked) == Recipe(
+        epochs=7, schedule="cosine", rate=0.5, nesterov=True
+    )
+
+
+def test_an_unknown_field_of_a_recipe_is_met_with_the_nearest(tmp_path: Path) -> None:
+    found = load(written(tmp_path, GOOD.replace("schedule", "shedule")))
+
+    with pytest.raises(BadProtocol) as caught:
+        found.recipe_of("cnn2", {})
+
+    text = str(caught.value)
+    assert "unknown field 'shedule': did you mean 'schedule'? (a recipe has: " in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("named", "asked", "students"),
+    [
+        (("self",), (), ("resnet8",)),
+        (("cnn2", "self"), (), ("cnn2", "resnet8")),
+        (("self", "resnet8", "self"), (), ("resnet8",)),
+        (("cnn2",), ("self",), ("resnet8",)),
+        (("self",), ("cnn2", "cnn2"), ("cnn2",)),
+    ],
+)
+def test_self_is_the_teachers_network_and_no_student_is_named_twice(
+    named: tuple[str, ...],
+    asked: tuple[str, ...],
+    students: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    found = load(written(tmp_path, GOOD)).model_copy(update={"students": named})
+
+    assert found.students_of("resnet8", asked) == students
+
+
+def test_what_a_protocol_leaves_out_is_all_images_fp32_and_no_sweep(
+    tmp_path: Path,
+) -> None:
+    found = load(written(tmp_path, GOOD))
+
+    assert (found.share, found.precision, found.sweeps) == (1.0, "fp32", {})
+
+
+def test_share_precision_teachers_and_sweeps_are_read(tmp_path: Path) -> None:
+    text = GOOD.replace('["resnet8"]', '["resnet8", "cnn2"]')
+    text = f'share = 0.2\nprecision = "bf16"\n{text}'
+    text += "[sweeps.nasty]\nomega = [0, 0.1]\n[sweeps.kd]\ntau = [1, 2.5]\n"
+
+    found = load(written(tmp_path, text))
+
+    assert (found.share, found.precision) == (0.2, "bf16")
+    assert found.teachers == ("resnet8", "cnn2")
+    assert found.sweeps == {"nasty": {"omega": (0, 0.1)}, "kd": {"tau": (1, 2.5)}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"epochs": "many"}, "epochs: Input should be a valid integer"),
+        ({"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
+        ({"rate": -1}, "rate: Input should be greater than 0"),
+        ({"momentum": 2}, "momentum: Input should be less than or equal to 1"),
+        ({"optimizer": "lion"}, "optimizer: Input should be 'sgd' or 'adam'"),
+        ({"schedule": "linear"}, "schedule: Input should be 'steps', 'cosine' or"),
+    ],
+)
+def test_a_value_that_does_not_fit_a_recipe_is_told_with_its_field(
+    asked: dict[str, object], found: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadProtocol) as caught:
+        load(written(tmp_path, GOOD)).recipe_of("cnn2", asked)
+
+    assert str(caught.value).startswith(f"recipe of cnn2: {found}")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_key_is_told_by_its_name(tmp_path: Path) -> None:
+    assert "defences: Extra inputs are not permitted" in told(
+        tmp_path, "defences = []\n" + GOOD
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["name", "version", "dataset", "teachers", "students", "defenses", "attacks"],
+)
+def test_a_key_that_is_missing_is_told_by_its_name(key: str, tmp_path: Path) -> None:
+    lines = [line for line in GOOD.splitlines() if not line.startswith(f"{key} =")]
+
+    assert f"{key}: Field required" in told(tmp_path, "\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("version = 2", 'version = "two"', "version: Input should be a valid integer"),
+        ("version = 2", "version = 0", "version: Input should be greater than or"),
+        ('["cnn2"]', "[]", "students: Tuple should have at least 1 item"),
+        ('["nasty"]', '"nasty"', "defenses: Input should be a valid tuple"),
+        ('["kd"]', "[3]", "attacks.0: Input should be a valid string"),
+        ('["resnet8"]', '"resnet8"', "teachers: Input should be a valid tuple"),
+        ('["resnet8"]', "[]", "teachers: Tuple should have at least 1 item"),
+        ("version = 2", "version = 2\nshare = 0", "share: Input should be greater"),
+        ("version = 2", "version = 2\nshare = 1.5", "share: Input should be less"),
+        (
+            "version = 2",
+            'version = 2\nprecision = "fp16"',
+            "precision: Input should be 'fp32' or 'bf16'",
+        ),
+        (
+            "[options.kd]",
+            "[sweeps.kd]\ntau = 4\n[options.kd]",
+            "sweeps.kd.tau: Input should be a valid tuple",
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_with_its_key(
+    old: str, new: str, found: str, tmp_path: Path
+) -> None:
+    assert found in told(tmp_path, GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize("text", ["name = ", "[recipe", 'name = "a"\nname = "b"'])
+def test_a_file_that_is_no_toml_is_told_with_the_place(
+    text: str, tmp_path: Path
+) -> None:
+    assert " (at " in told(tmp_path, text)
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00name")
+
+    with pytest.raises(BadProtocol, match="cannot read protocol"):
+        load(str(path))
+
+
+def test_an_unknown_protocol_is_met_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownName) as caught:
+        load("digit")
+
+    assert str(caught.value) == (
+        "unknown protocol 'digit': did you mean 'digits'? (bench list)"
+    )
+
+
+def test_a_path_to_nowhere_is_no_protocol(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="unknown protocol"):
+        load(str(tmp_path / "nowhere.toml"))
+
+
+def test_a_protocol_cannot_be_changed(tmp_path: Path) -> None:
+    found = load(written(tmp_path, GOOD))
+
+    with pytest.raises(ValueError, match="frozen"):
+        found.seeds = 9  # type: ignore[misc]

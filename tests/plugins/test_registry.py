@@ -1,0 +1,548 @@
+"""Finding plugins: specs, options, files of outsiders, source hashes and cards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from bench.errors import BadOption, BadPlugin, UnknownName
+from bench.plugins.registry import (
+    Kind,
+    cards,
+    installed,
+    load,
+    options_of,
+    resolve,
+    source_hash,
+    split,
+)
+
+DEFENSE = """
+    from dataclasses import dataclass
+    from bench import Defense, Released
+
+    @dataclass(frozen=True)
+    class Wall(Defense):
+        height: float = 2.0
+        floors: int = 3
+        gate: bool = False
+        colour: str = "red"
+        guard: int | None = None
+
+        def protect(self, teacher, images, run):
+            return Released(teacher)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _search_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the import path and the imported modules back."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith(("bench_file_", "beside_", "package_")):
+            del sys.modules[name]
+
+
+def written(path: Path, text: str = DEFENSE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dedent(text))
+    return path
+
+
+def wall(tmp_path: Path) -> str:
+    """The spec of an outsider's defense."""
+    return f"{written(tmp_path / 'wall.py')}:Wall"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "options"),
+    [
+        ("kd", "kd", {}),
+        (" kd ", "kd", {}),
+        ("kd[]", "kd", {}),
+        ("kd[tau=8]", "kd", {"tau": "8"}),
+        ("kd[tau=8,alpha=0.5]", "kd", {"tau": "8", "alpha": "0.5"}),
+        ("kd[ tau = 8 , alpha = 0.5, ]", "kd", {"tau": "8", "alpha": "0.5"}),
+        ("nasty[adversary=]", "nasty", {"adversary": ""}),
+        ("kd[note=a=b]", "kd", {"note": "a=b"}),
+        ("some.where:Wall[height=2]", "some.where:Wall", {"height": "2"}),
+        ("a/wall.py:Wall[height=2]", "a/wall.py:Wall", {"height": "2"}),
+    ],
+)
+def test_a_spec_is_a_name_and_options_in_brackets(
+    spec: str, name: str, options: dict[str, str]
+) -> None:
+    assert split(spec) == (name, options)
+
+
+@pytest.mark.parametrize(
+    "spec", ["kd[tau=8", "kd[tau]", "kd[=8]", "kd[tau=8]x", "kd[tau=8,alpha]"]
+)
+def test_a_spec_that_cannot_be_read_is_told_how_to_write_it(spec: str) -> None:
+    with pytest.raises(BadOption) as caught:
+        split(spec)
+
+    assert str(caught.value) == (
+        f"cannot read {spec!r}: write name[option=value,...], quoted for the shell"
+    )
+
+
+def test_options_are_parsed_by_their_types(tmp_path: Path) -> None:
+    cls = load("defense", wall(tmp_path))
+
+    given = {"height": "3", "floors": "4", "gate": "true", "colour": "8", "guard": "5"}
+    decided = options_of(cls, "wall", given)
+
+    assert decided == {
+        "height": 3.0,
+        "floors": 4,
+        "gate": True,
+        "colour": "8",
+        "guard": 5,
+    }
+    assert [type(value) for value in decided.values()] == [float, int, bool, str, int]
+
+
+def test_options_that_are_not_given_take_their_defaults(tmp_path: Path) -> None:
+    cls = load("defense", wall(tmp_path))
+
+    assert options_of(cls, "wall", {}) == {
+        "height": 2.0,
+        "floors": 3,
+        "gate": False,
+        "colour": "red",
+        "guard": None,
+    }
+
+
+@pytest.mark.parametrize("none", ["none", "None"])
+def test_none_can_be_asked_for(none: str) -> None:
+    plugin = resolve("attack", f"kd[queries={none}]", {"queries": 5})
+
+    assert dict(plugin.options)["queries"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "text"),
+    [
+        ("attack", "kd[tau=hot]", "kd: tau=hot: Input should be a valid number"),
+        ("attack", "kd[queries=1.5]", "kd: queries=1.5: Input should be a valid int"),
+        ("attack", "kd[tau=none]", "kd: tau=none: Input should be a valid number"),
+        ("attack", "kd[tau=0]", "kd: tau=0: Input should be greater than 0"),
+        ("attack", "kd[tau=inf]", "kd: tau=inf: Input should be a finite number"),
+        ("attack", "kd[alpha=1.1]", "kd: alpha=1.1: Input should be less than or eq"),
+        ("attack", "kd[queries=-1]", "kd: queries=-1: Input should be greater than or"),
+        ("attack", "kd[fraction=0]", "kd: fraction=0: Input should be greater than 0"),
+        ("attack", "dafl[batch=0]", "dafl: batch=0: Input should be greater than or"),
+        ("defense", "nasty[omega=nan]", "nasty: omega=nan: Input should be"),
+        ("defense", "nasty[omega=-1]", "nasty: omega=-1: Input should be greater than"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_in_one_line(
+    kind: Kind, spec: str, text: str
+) -> None:
+    with pytest.raises(BadOption) as caught:
+        resolve(kind, spec, {})
+
+    assert str(caught.value).startswith(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_option_is_met_with_the_nearest_and_with_all() -> None:
+    with pytest.raises(BadOption) as caught:
+        resolve("attack", "kd[alhpa=1]", {})
+
+    assert str(caught.value) == (
+        "kd: unknown option 'alhpa': did you mean 'alpha'? "
+        "(kd has: queries, fraction, tau, alpha)"
+    )
+
+
+def test_an_option_of_a_plugin_without_any_is_told_so() -> None:
+    with pytest.raises(BadOption, match=r"no name is near it \(none has: none\)"):
+        resolve("defense", "none[omega=1]", {})
+
+
+def test_a_preset_that_does_not_exist_is_told_as_well() -> None:
+    with pytest.raises(BadOption, match="did you mean 'alpha'"):
+        resolve("attack", "kd", {"alhpa": 1})
+
+
+def test_an_unknown_plugin_is_met_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownName) as caught:
+        resolve("defense", "nsaty", {})
+
+    assert str(caught.value) == (
+        "unknown defense 'nsaty': did you mean 'nasty'? (bench list)"
+    )
+
+
+def test_an_attack_is_no_defense() -> None:
+    with pytest.raises(UnknownName):
+        resolve("defense", "kd", {})
+    with pytest.raises(BadPlugin, match=r"not a subclass of bench\.Defense"):
+        resolve("defense", "attacks.kd:VanillaKD", {})
+
+
+def test_a_plugin_carries_all_its_options_sorted() -> None:
+    plugin = resolve("attack", "kd[tau=8]", {"alpha": 0.5})
+
+    assert plugin.kind == "attack"
+    assert plugin.name == "VanillaKD"
+    assert plugin.target == "kd"
+    assert plugin.options == (
+        ("alpha", 0.5),
+        ("fraction", 1.0),
+        ("queries", None),
+        ("tau", 8.0),
+    )
+
+
+def test_a_plugin_makes_an_instance_with_its_options() -> None:
+    plugin = resolve("attack", "kd[tau=8,queries=100]", {})
+
+    made = plugin.make()
+
+    assert type(made).__name__ == "VanillaKD"
+    assert (made.tau, made.queries, made.alpha) == (8.0, 100, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("spec", "label"),
+    [
+        ("kd", "kd"),
+        ("kd[tau=8]", "kd[tau=8]"),
+        ("kd[tau=8.0]", "kd[tau=8]"),
+        ("kd[alpha=0.25,tau=8]", "kd[tau=8,alpha=0.25]"),
+        ("kd[queries=1000000]", "kd[queries=1000000]"),
+    ],
+)
+def test_a_label_is_the_name_with_the_options_that_were_asked_for(
+    spec: str, label: str
+) -> None:
+    assert resolve("attack", spec, {}).label == label
+
+
+def test_presets_are_the_usual_and_hide_from_the_label() -> None:
+    preset = {"tau": 2.0}
+
+    usual = resolve("attack", "kd", preset)
+    asked = resolve("attack", "kd[tau=2]", preset)
+    default = resolve("attack", "kd[tau=4]", preset)
+
+    assert usual.label == asked.label == "kd"
+    assert usual == asked
+    assert dict(usual.options)["tau"] == 2.0
+    assert default.label == "kd[tau=4]"
+
+
+def test_values_that_differ_a_little_have_labels_that_differ() -> None:
+    one = resolve("attack", "kd[tau=3.1415926]", {})
+    other = resolve("attack", "kd[tau=3.1415927]", {})
+
+    assert one != other
+    assert one.label != other.label
+
+
+def test_a_label_can_be_written_again_as_a_spec() -> None:
+    plugin = resolve("attack", "kd[tau=0.1,alpha=0.30000001,queries=7]", {})
+
+    assert resolve("attack", plugin.label, {}) == plugin
+
+
+def test_equal_plugins_are_equal_however_they_were_asked_for() -> None:
+    by_name = resolve("attack", "kd[tau=8]", {})
+    by_module = resolve("attack", "attacks.kd:VanillaKD[tau=8]", {})
+
+    assert by_name == by_module
+    assert hash(by_name) == hash(by_module)
+    assert by_name != replace(by_name, source="0" * 16)
+
+
+def test_a_file_of_an_outsider_is_a_plugin(tmp_path: Path) -> None:
+    plugin = resolve("defense", f"{wall(tmp_path)}[height=3]", {})
+
+    assert plugin.name == "Wall"
+    assert plugin.label == "wall:Wall[height=3]"
+    assert plugin.target == f"{tmp_path / 'wall.py'}:Wall"
+    assert plugin.make().height == 3.0
+
+
+def test_a_relative_path_is_made_absolute_for_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "wall.py")
+    monkeypatch.chdir(tmp_path)
+
+    plugin = resolve("defense", "wall.py:Wall", {})
+    monkeypatch.chdir("/")
+
+    assert plugin.target == f"{tmp_path / 'wall.py'}:Wall"
+    assert plugin.make().height == 2.0
+
+
+def test_a_module_of_the_current_folder_is_a_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "package_here.py")
+    monkeypatch.chdir(tmp_path)
+
+    plugin = resolve("defense", "package_here:Wall", {})
+
+    assert plugin.label == "package_here:Wall"
+    assert plugin.make().height == 2.0
+
+
+def test_classes_of_two_modules_have_labels_that_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "package_walls" / "__init__.py", "")
+    written(tmp_path / "package_walls" / "brick.py")
+    written(tmp_path / "package_walls" / "clay.py", DEFENSE.replace("2.0", "9.0"))
+    monkeypatch.chdir(tmp_path)
+
+    brick = resolve("defense", "package_walls.brick:Wall", {})
+    clay = resolve("defense", "package_walls.clay:Wall", {})
+
+    assert brick != clay
+    assert brick.label != clay.label
+
+
+NEIGHBOURED = """
+    from dataclasses import dataclass
+    from bench import Defense, Released
+    from {neighbour} import HEIGHT
+
+    @dataclass(frozen=True)
+    class Wall(Defense):
+        height: float = HEIGHT
+
+        def protect(self, teacher, images, run):
+            return Released(teacher)
+"""
+
+
+def test_a_file_may_import_its_neighbours(tmp_path: Path) -> None:
+    written(tmp_path / "beside_one.py", "HEIGHT = 7.0")
+    path = written(tmp_path / "wall.py", NEIGHBOURED.format(neighbour="beside_one"))
+
+    assert resolve("defense", f"{path}:Wall", {}).make().height == 7.0
+
+
+def test_files_of_two_folders_each_have_their_own_neighbours(tmp_path: Path) -> None:
+    text = NEIGHBOURED.format(neighbour="beside_shared")
+    for folder, height in (("low", 1.0), ("high", 9.0)):
+        written(tmp_path / folder / "beside_shared.py", f"HEIGHT = {height}")
+        written(tmp_path / folder / f"{folder}.py", text)
+
+    low, high = (
+        resolve("defense", f"{tmp_path / name / name}.py:Wall", {})
+        for name in ("low", "high")
+    )
+
+    assert low.make().height == 1.0
+    assert high.make().height == 9.0
+
+
+def test_an_edited_file_is_loaded_anew(tmp_path: Path) -> None:
+    spec = wall(tmp_path)
+    before = resolve("defense", spec, {})
+
+    written(tmp_path / "wall.py", DEFENSE.replace("2.0", "5.0"))
+    after = resolve("defense", spec, {})
+
+    assert (dict(before.options)["height"], dict(after.options)["height"]) == (2, 5)
+    assert after.source != before.source
+    assert after.make().height == 5.0
+
+
+def test_an_edited_neighbour_is_loaded_anew(tmp_path: Path) -> None:
+    written(tmp_path / "beside_edited.py", "HEIGHT = 7.0")
+    text = NEIGHBOURED.format(neighbour="beside_edited")
+    spec = f"{written(tmp_path / 'wall.py', text)}:Wall"
+    before = resolve("defense", spec, {})
+
+    written(tmp_path / "beside_edited.py", "HEIGHT = 8.25")
+    after = resolve("defense", spec, {})
+
+    assert after.source != before.source
+    assert dict(after.options)["height"] == 8.25
+
+
+def test_a_file_that_is_as_it_was_is_not_run_again(tmp_path: Path) -> None:
+    spec = wall(tmp_path)
+
+    assert load("defense", spec) is load("defense", spec)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("def (", "SyntaxError: invalid syntax"),
+        ("raise RuntimeError('first line\\nsecond')", "RuntimeError: first line"),
+        ("import beside_nothing", "ModuleNotFoundError: No module named"),
+        ("x = 1", "AttributeError: module"),
+        ("Wall = 3", "is not a subclass of bench.Defense"),
+        ("class Wall: pass", "is not a subclass of bench.Defense"),
+        (
+            """
+            from bench import Defense
+            class Wall(Defense):
+                def protect(self, teacher, images, run): ...
+            """,
+            "lacks @dataclass(frozen=True)",
+        ),
+        (
+            """
+            from dataclasses import dataclass
+            from bench import Defense
+            @dataclass
+            class Wall(Defense):
+                def protect(self, teacher, images, run): ...
+            """,
+            "cannot inherit non-frozen dataclass",
+        ),
+        (
+            """
+            from dataclasses import dataclass
+            from bench import Defense
+            @dataclass(frozen=True)
+            class Wall(Defense):
+                height: float
+                def protect(self, teacher, images, run): ...
+            """,
+            "cannot be made with its defaults",
+        ),
+    ],
+)
+def test_a_file_that_is_no_plugin_is_told_in_one_line(
+    text: str, found: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "broken.py", text)
+
+    with pytest.raises(BadPlugin) as caught:
+        resolve("defense", f"{path}:Wall", {})
+
+    assert found in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere.py"
+
+    with pytest.raises(BadPlugin) as caught:
+        resolve("defense", f"{path}:Wall", {})
+
+    assert str(caught.value) == f"defense '{path}:Wall': there is no file {path}"
+
+
+def test_a_missing_module_is_told_in_one_line() -> None:
+    with pytest.raises(BadPlugin, match="ModuleNotFoundError") as caught:
+        resolve("defense", "package_nowhere:Wall", {})
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_failed_is_tried_again_once_it_is_mended(tmp_path: Path) -> None:
+    path = written(tmp_path / "wall.py", "def (")
+    with pytest.raises(BadPlugin):
+        load("defense", f"{path}:Wall")
+
+    written(path)
+
+    assert load("defense", f"{path}:Wall").__name__ == "Wall"
+
+
+CHAIN = {
+    "wall.py": "from beside_first import A\nimport beside_second as second\n",
+    "beside_first.py": "from beside_third import *\n",
+    "beside_second.py": "B = 1\n",
+    "beside_third.py": "from wall import Wall  # a circle\nA = 1\n",
+    "stranger.py": "C = 1\n",
+}
+
+
+def hashed(folder: Path, edited: str = "") -> str:
+    for name, text in CHAIN.items():
+        written(folder / name, text + ("# edited\n" if name == edited else ""))
+    return source_hash(f"{folder / 'wall.py'}:Wall")
+
+
+@pytest.mark.parametrize("name", [n for n in CHAIN if n != "stranger.py"])
+def test_the_source_hash_changes_with_every_file_that_is_imported(
+    name: str, tmp_path: Path
+) -> None:
+    assert hashed(tmp_path, name) != hashed(tmp_path)
+
+
+def test_the_source_hash_does_not_change_with_a_file_that_is_not_imported(
+    tmp_path: Path,
+) -> None:
+    assert hashed(tmp_path, "stranger.py") == hashed(tmp_path)
+
+
+def test_the_source_hash_is_the_same_in_every_folder(tmp_path: Path) -> None:
+    here, there = hashed(tmp_path / "here"), hashed(tmp_path / "there")
+
+    assert here == there
+    assert len(here) == 16
+    assert int(here, 16) >= 0
+
+
+def test_the_source_hash_of_a_module_is_that_of_its_file() -> None:
+    import attacks.kd
+
+    path = Path(str(attacks.kd.__file__))
+
+    assert source_hash("attacks.kd:VanillaKD") == source_hash(f"{path}:VanillaKD")
+    assert source_hash("attacks.kd:VanillaKD") != source_hash("attacks.dafl:DAFL")
+
+
+def test_the_installed_plugins_are_those_that_come_with_the_bench() -> None:
+    assert {"none", "nasty"} <= set(installed("defense"))
+    assert {"scratch", "kd", "limited_kd", "dafl"} <= set(installed("attack"))
+
+
+@pytest.mark.parametrize("kind", ["attack", "defense"])
+def test_every_card_is_whole_and_true(kind: Kind) -> None:
+    found = list(cards(kind))
+
+    assert [card.name for card in found] == sorted(installed(kind))
+    for card in found:
+        assert card.kind == kind
+        assert card.broken == ""
+        assert card.summary.endswith(".")
+        cls = load(kind, card.target)
+        assert f"{cls.__module__}:{cls.__name__}" == card.target
+        assert cls.__module__.rpartition(".")[2] == card.name
+
+
+def test_cards_are_read_without_running_the_plugins() -> None:
+    script = """
+        import json, sys
+        from bench.plugins.registry import cards
+        names = [card.name for kind in ("attack", "defense") for card in cards(kind)]
+        heavy = ["torch", "ray", "attacks.kd", "defenses.nasty"]
+        print(json.dumps([names, [name for name in heavy if name in sys.modules]]))
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    names, loaded = json.loads(done.stdout)
+    assert {"kd", "dafl", "nasty", "none"} <= set(names)
+    assert loaded == []

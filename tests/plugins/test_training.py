@@ -1,0 +1,424 @@
+"""The one training loop: schedules, optimisers, divergence, repetition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import cos, inf, nan, pi
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.data import Augmentation, Batch, Images
+from bench.errors import Diverged
+from bench.plugins.base import Harness, Run
+from bench.plugins.training import check_finite, optimiser, train
+from bench.recipe import Recipe
+from bench.threat.grants import SurrogateImages, TrainImages
+
+
+@dataclass
+class Notebook(Harness):
+    """Notes what a run tells: progress, and the network at each checkpoint."""
+
+    steps: list[tuple[int, int, Mapping[str, float]]] = field(default_factory=list)
+    states: list[dict[str, Tensor]] = field(default_factory=list)
+    modes: list[bool] = field(default_factory=list)
+
+    def progress(self, step: int, of: int, losses: Mapping[str, float]) -> None:
+        self.steps.append((step, of, losses))
+
+    def checkpoint(self, student: nn.Module) -> None:
+        state = student.state_dict()
+        self.states.append({k: v.detach().clone() for k, v in state.items()})
+        self.modes.append(student.training)
+
+
+class Slope(nn.Module):
+    """One number; with itself as the loss, every gradient is 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.height = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+
+def run(recipe: Recipe, harness: Harness | None = None, seed: int = 0) -> Run:
+    return Run(
+        shape=(1, 2, 2),
+        classes=3,
+        seed=seed,
+        device=torch.device("cpu"),
+        generator=torch.Generator().manual_seed(seed),
+        recipe=recipe,
+        _harness=harness or Harness(),
+    )
+
+
+def images(count: int = 12) -> Images:
+    pixels = torch.randint(
+        256, (count, 1, 2, 2), generator=torch.Generator().manual_seed(0)
+    )
+    return Images(pixels.to(torch.uint8), torch.arange(count) % 3)
+
+
+def falls(recipe: Recipe) -> list[float]:
+    """How far each epoch of one step moves a number whose gradient is 1."""
+    slope, notes = Slope(), Notebook()
+    train(slope, TrainImages(images(2)), lambda _: slope.height, run(recipe, notes))
+    heights = [0.0, *(float(state["height"]) for state in notes.states)]
+    return [before - after for before, after in pairwise(heights)]
+
+
+def learner(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)
+    )
+
+
+def test_the_cosine_schedule_anneals_to_zero_over_all_epochs() -> None:
+    recipe = Recipe(
+        epochs=8, rate=0.4, momentum=0.0, weight_decay=0.0, schedule="cosine"
+    )
+
+    rates = falls(recipe)
+
+    assert rates == pytest.approx([0.2 * (1 + cos(pi * e / 8)) for e in range(8)])
+
+
+def test_the_steps_schedule_drops_at_each_milestone() -> None:
+    recipe = Recipe(
+        epochs=6,
+        rate=0.5,
+        momentum=0.0,
+        weight_decay=0.0,
+        schedule="steps",
+        milestones=(2, 5),
+        gamma=0.1,
+    )
+
+    assert falls(recipe) == pytest.approx([0.5, 0.5, 0.05, 0.05, 0.05, 0.005])
+
+
+def test_the_constant_schedule_keeps_its_rate_and_heeds_no_milestones() -> None:
+    recipe = Recipe(
+        epochs=4,
+        rate=0.3,
+        momentum=0.0,
+        weight_decay=0.0,
+        schedule="constant",
+        milestones=(1, 2),
+    )
+
+    assert falls(recipe) == pytest.approx([0.3] * 4)
+
+
+def test_the_rate_is_the_same_for_all_steps_of_an_epoch() -> None:
+    recipe = Recipe(
+        epochs=2,
+        batch=4,
+        rate=0.1,
+        momentum=0.0,
+        weight_decay=0.0,
+        schedule="steps",
+        milestones=(1,),
+    )
+    slope, notes = Slope(), Notebook()
+
+    train(slope, TrainImages(images(12)), lambda _: slope.height, run(recipe, notes))
+
+    assert float(notes.states[0]["height"]) == pytest.approx(-0.3)
+    assert float(notes.states[1]["height"]) == pytest.approx(-0.33)
+
+
+def test_sgd_gathers_momentum_as_torchs_formula_says() -> None:
+    recipe = Recipe(
+        epochs=5, rate=0.1, momentum=0.9, weight_decay=0.0, schedule="constant"
+    )
+
+    velocities, velocity = [], 0.0
+    for _ in range(5):
+        velocity = 0.9 * velocity + 1
+        velocities.append(0.1 * velocity)
+    assert falls(recipe) == pytest.approx(velocities)
+
+
+def test_nesterov_looks_one_step_ahead() -> None:
+    recipe = Recipe(
+        epochs=5,
+        rate=0.1,
+        momentum=0.9,
+        weight_decay=0.0,
+        nesterov=True,
+        schedule="constant",
+    )
+
+    moves, velocity = [], 0.0
+    for _ in range(5):
+        velocity = 0.9 * velocity + 1
+        moves.append(0.1 * (1 + 0.9 * velocity))
+    assert falls(recipe) == pytest.approx(moves)
+
+
+def test_weight_decay_pulls_towards_zero() -> None:
+    recipe = Recipe(
+        epochs=4, rate=0.1, momentum=0.0, weight_decay=0.5, schedule="constant"
+    )
+
+    moves, height = [], 0.0
+    for _ in range(4):
+        moves.append(0.1 * (1 + 0.5 * height))
+        height -= moves[-1]
+    assert falls(recipe) == pytest.approx(moves)
+
+
+def test_adam_moves_by_its_rate_when_the_gradient_is_constant() -> None:
+    recipe = Recipe(
+        epochs=4, optimizer="adam", rate=0.01, weight_decay=0.0, schedule="constant"
+    )
+
+    assert falls(recipe) == pytest.approx([0.01] * 4, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind", "expected"),
+    [
+        (
+            Recipe(
+                optimizer="sgd",
+                rate=0.3,
+                momentum=0.8,
+                weight_decay=0.01,
+                nesterov=True,
+            ),
+            torch.optim.SGD,
+            {"lr": 0.3, "momentum": 0.8, "weight_decay": 0.01, "nesterov": True},
+        ),
+        (
+            Recipe(optimizer="adam", rate=0.002, momentum=0.8, weight_decay=0.01),
+            torch.optim.Adam,
+            {"lr": 0.002, "betas": (0.9, 0.999), "weight_decay": 0.01},
+        ),
+    ],
+)
+def test_the_recipe_chooses_the_optimiser_and_its_settings(
+    recipe: Recipe, kind: type[torch.optim.Optimizer], expected: dict[str, object]
+) -> None:
+    network = learner()
+
+    steps = optimiser(network, recipe)
+
+    assert type(steps) is kind
+    assert len(steps.param_groups) == 1
+    group = steps.param_groups[0]
+    assert {name: group[name] for name in expected} == expected
+    assert [id(p) for p in group["params"]] == [id(p) for p in network.parameters()]
+
+
+def test_the_default_recipe_is_that_of_the_papers_cifar10_files() -> None:
+    recipe = Recipe()
+
+    assert (recipe.epochs, recipe.batch, recipe.optimizer) == (160, 128, "sgd")
+    assert (recipe.rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-4)
+    assert (recipe.schedule, recipe.milestones, recipe.gamma) == (
+        "steps",
+        (80, 120),
+        0.1,
+    )
+    assert not recipe.nesterov
+
+
+def test_training_follows_the_plainest_loop() -> None:
+    recipe = Recipe(epochs=3, batch=5, rate=0.1, schedule="cosine")
+    owned, augment = images(12), Augmentation(pad=1)
+    plain, own = learner(), learner()
+
+    def loss(batch: Batch) -> Tensor:
+        return F.cross_entropy(own(batch.pixels), batch.labels)
+
+    train(own, TrainImages(owned, augment), loss, run(recipe, seed=3))
+
+    draws = torch.Generator().manual_seed(3)
+    sgd = torch.optim.SGD(plain.parameters(), 0.1, momentum=0.9, weight_decay=5e-4)
+    for epoch in range(3):
+        for group in sgd.param_groups:
+            group["lr"] = 0.05 * (1 + cos(pi * epoch / 3))
+        for batch in owned.batches(5, augment, draws):
+            sgd.zero_grad()
+            F.cross_entropy(plain(batch.pixels), batch.labels).backward()
+            sgd.step()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(own.state_dict()[name], value)
+
+
+def test_training_learns_what_can_be_learnt() -> None:
+    pixels = torch.zeros(30, 1, 2, 2, dtype=torch.uint8)
+    labels = torch.arange(30) % 3
+    pixels.flatten(1)[torch.arange(30), labels] = 255
+    network, notes = learner(), Notebook()
+
+    def loss(batch: Batch) -> Tensor:
+        return F.cross_entropy(network(batch.pixels), batch.labels)
+
+    recipe = Recipe(epochs=15, batch=10, rate=0.1, schedule="cosine")
+    train(network, TrainImages(Images(pixels, labels)), loss, run(recipe, notes))
+
+    assert torch.equal(network(pixels.float() / 255).argmax(dim=1), labels)
+    assert notes.steps[-1][2]["loss"] < notes.steps[0][2]["loss"] / 5
+
+
+def trained(seed: int) -> dict[str, Tensor]:
+    """The state of one and the same network after a run with `seed`."""
+    network = learner()
+
+    def loss(batch: Batch) -> Tensor:
+        return F.cross_entropy(network(batch.pixels), batch.labels)
+
+    recipe = Recipe(epochs=3, batch=4, schedule="cosine")
+    train(
+        network,
+        TrainImages(images(), Augmentation(pad=1)),
+        loss,
+        run(recipe, seed=seed),
+    )
+    return network.state_dict()
+
+
+def test_training_repeats_to_the_bit() -> None:
+    first, again = trained(seed=1), trained(seed=1)
+
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+
+
+def test_another_seed_of_the_run_trains_another_network() -> None:
+    first, other = trained(seed=1), trained(seed=2)
+
+    assert not torch.equal(first["1.weight"], other["1.weight"])
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+def test_a_loss_that_is_not_finite_stops_training(value: float) -> None:
+    slope, notes = Slope(), Notebook()
+    recipe = Recipe(epochs=3, schedule="constant")
+
+    with pytest.raises(Diverged, match=r"^the loss of epoch 1 became (nan|-?inf)$"):
+        train(
+            slope,
+            TrainImages(images()),
+            lambda _: slope.height * 0 + value,
+            run(recipe, notes),
+        )
+
+    assert notes.steps == []
+
+
+def test_the_epoch_in_which_the_loss_diverged_is_named() -> None:
+    slope, notes = Slope(), Notebook()
+    recipe = Recipe(epochs=4, batch=12, schedule="constant")
+    values = iter([1.0, 1.0, nan, 1.0])
+
+    with pytest.raises(Diverged, match="epoch 3"):
+        train(
+            slope,
+            TrainImages(images(12)),
+            lambda _: slope.height * 0 + next(values),
+            run(recipe, notes),
+        )
+
+    assert [step for step, _, _ in notes.steps] == [1, 2]
+
+
+def test_one_bad_batch_is_enough_to_have_diverged() -> None:
+    slope = Slope()
+    values = iter([1.0, nan, 1.0])
+
+    with pytest.raises(Diverged):
+        train(
+            slope,
+            TrainImages(images(12)),
+            lambda _: slope.height * 0 + next(values),
+            run(Recipe(epochs=1, batch=4)),
+        )
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 1e30])
+def test_finite_numbers_pass(value: float) -> None:
+    assert check_finite(value, "the loss") is None  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+def test_other_numbers_are_told_with_what_they_are(value: float) -> None:
+    with pytest.raises(Diverged, match=f"^the generator's loss became {value}$"):
+        check_finite(value, "the generator's loss")
+
+
+def test_the_checkpoint_is_called_once_an_epoch_in_eval_mode() -> None:
+    network, notes = learner(), Notebook()
+
+    def loss(batch: Batch) -> Tensor:
+        return F.cross_entropy(network(batch.pixels), batch.labels)
+
+    train(network, TrainImages(images()), loss, run(Recipe(epochs=3, batch=4), notes))
+
+    assert notes.modes == [False, False, False]
+    last = notes.states[-1]
+    assert all(torch.equal(last[k], v) for k, v in network.state_dict().items())
+
+
+def test_progress_tells_the_mean_loss_of_every_epoch() -> None:
+    slope, notes = Slope(), Notebook()
+    values = iter([1.0, 2.0, 6.0, 0.0, 0.0, 3.0])
+
+    train(
+        slope,
+        TrainImages(images(12)),
+        lambda _: slope.height * 0 + next(values),
+        run(Recipe(epochs=2, batch=4), notes),
+    )
+
+    assert notes.steps == [(1, 2, {"loss": 3.0}), (2, 2, {"loss": 1.0})]
+
+
+def test_the_loss_sees_train_mode_and_the_network_ends_in_eval_mode() -> None:
+    network = learner().eval()
+    modes: list[bool] = []
+
+    def loss(batch: Batch) -> Tensor:
+        modes.extend(module.training for module in network.modules())
+        return F.cross_entropy(network(batch.pixels), batch.labels)
+
+    train(network, TrainImages(images()), loss, run(Recipe(epochs=2, batch=4)))
+
+    assert all(modes)
+    assert not any(module.training for module in network.modules())
+
+
+def test_a_recipe_that_is_passed_stands_above_the_runs() -> None:
+    slope, notes = Slope(), Notebook()
+
+    train(
+        slope,
+        TrainImages(images(2)),
+        lambda _: slope.height,
+        run(Recipe(epochs=9), notes),
+        Recipe(epochs=2, rate=0.25, momentum=0.0, schedule="constant", weight_decay=0),
+    )
+
+    assert [of for _, of, _ in notes.steps] == [2, 2]
+    assert slope.height.item() == pytest.approx(-0.5)
+
+
+def test_training_on_surrogates_never_sees_a_label() -> None:
+    slope = Slope()
+    labels: set[int] = set()
+
+    def loss(batch: Batch) -> Tensor:
+        labels.update(batch.labels.tolist())
+        return slope.height
+
+    train(slope, SurrogateImages(images()), loss, run(Recipe(epochs=1, batch=4)))
+
+    assert labels == {-1}

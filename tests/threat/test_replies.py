@@ -1,0 +1,453 @@
+"""What a teacher replied, remembered: who asks, how often, and that it is the truth."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from bench import networks
+from bench.data import PLAIN, Augmentation, Images, Schedule
+from bench.seeds import seeded
+from bench.threat import replies as room
+from bench.threat.grants import Ledger, SoftLabels, TrainImages
+from bench.threat.replies import Replies, Shelf
+
+CLASSES = 4
+MOVED = Augmentation(pad=1, flip=True)
+
+
+class Teacher:
+    """Answers as a small network with BatchNorm does, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        with seeded(3, torch.device("cpu")):
+            self.network = nn.Sequential(
+                nn.Conv2d(1, 6, 3, padding=1),
+                nn.BatchNorm2d(6),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Linear(6 * 64, CLASSES),
+            ).eval()
+        self.asked: list[int] = []
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.asked.append(len(images))
+        replies: Tensor = self.network(images).log_softmax(dim=1)
+        return replies
+
+
+def never(_: Tensor) -> Tensor:
+    """What has all it needs on disk asks nobody."""
+    raise AssertionError("the teacher was asked")
+
+
+@pytest.fixture
+def teacher() -> Teacher:
+    return Teacher()
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def shelf_in(
+    folder: Path, augment: Augmentation = MOVED, horizon: int = 3, seed: int = 0
+) -> Shelf:
+    return Shelf(folder, Schedule(augment, seed), horizon, CLASSES)
+
+
+def tables(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.safetensors")}
+
+
+def epoch_of(
+    replies: Callable[[Tensor], Tensor], dealt: TrainImages, size: int, seed: int
+) -> dict[int, Tensor]:
+    """One epoch of a student: what was replied, by view."""
+    found = {}
+    for batch in dealt.batches(size, generator(seed)):
+        for view, reply in zip(batch.view.tolist(), replies(batch.view), strict=True):
+            found[view] = reply
+    return found
+
+
+def test_a_table_is_to_the_bit_what_the_teacher_says_to_batches_of_one_size(
+    teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Images, "at_once", lambda *_: 1000)
+    rng = generator(0)
+    pixels = torch.randint(256, (2300, 1, 8, 8), generator=rng, dtype=torch.uint8)
+    images = Images(pixels, torch.arange(2300) % CLASSES)
+    shelf = shelf_in(tmp_path)
+    views = shelf.schedule.views(0, 2300)
+    with torch.no_grad():
+        live = [teacher(images.seen(view, MOVED)) for view in views.split(1000)]
+    teacher.asked.clear()
+
+    found = Replies(teacher, images, MOVED, shelf)(views)
+
+    assert torch.equal(found, torch.cat(live))
+    assert teacher.asked == [1000, 1000, 300]
+    table = load_file(tmp_path / "0.safetensors")
+    assert table.keys() == {"replies"}
+    assert table["replies"].dtype == torch.float32
+    assert torch.equal(table["replies"], torch.cat(live))
+
+
+def test_a_network_of_the_bench_is_remembered_to_the_bit(
+    toy_images: Images, tmp_path: Path
+) -> None:
+    with seeded(0, torch.device("cpu")):
+        network = networks.build("resnet8", 1, CLASSES, (0.5,), (0.3,)).eval()
+    shelf = shelf_in(tmp_path)
+    view = shelf.schedule.views(0, len(toy_images))
+
+    found = Replies(lambda x: network(x).log_softmax(1), toy_images, MOVED, shelf)(view)
+
+    with torch.no_grad():
+        live = network(toy_images.seen(view, MOVED)).log_softmax(dim=1)
+    assert torch.equal(found, live)
+    assert not found.requires_grad
+
+
+def test_equal_views_get_equal_replies_for_students_in_other_orders(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path)
+    first, second = (Replies(teacher, toy_images, MOVED, shelf) for _ in range(2))
+    deals = [TrainImages(toy_images, MOVED, shelf.schedule) for _ in range(2)]
+
+    for epoch in range(3):
+        one = epoch_of(first, deals[0], size=16, seed=epoch)
+        two = epoch_of(second, deals[1], size=7, seed=100 + epoch)
+        assert one.keys() == two.keys()
+        assert len(one) == 48
+        assert list(one) != list(two)
+        assert all(torch.equal(reply, one[view]) for view, reply in two.items())
+
+
+def test_the_teacher_is_asked_about_an_epoch_once_however_many_students_read_it(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path)
+    students = [Replies(teacher, toy_images, MOVED, shelf) for _ in range(4)]
+
+    for number, replies in enumerate(students):
+        dealt = TrainImages(toy_images, MOVED, shelf.schedule)
+        for epoch in range(3):
+            epoch_of(replies, dealt, size=16, seed=10 * number + epoch)
+
+    assert teacher.asked == [48, 48, 48]
+    assert tables(tmp_path) == {"0.safetensors", "1.safetensors", "2.safetensors"}
+
+
+def test_whoever_finds_the_tables_on_disk_never_asks(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf, again = shelf_in(tmp_path), shelf_in(tmp_path)
+    views = [shelf.schedule.views(epoch, 48) for epoch in range(3)]
+    maker = Replies(teacher, toy_images, MOVED, shelf)
+    made = [maker(view) for view in views]
+
+    reader = Replies(never, toy_images, MOVED, again)
+
+    assert all(torch.equal(reader(v), m) for v, m in zip(views, made, strict=True))
+
+
+def test_an_epoch_is_made_when_it_is_reached_and_not_before(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+    assert tables(tmp_path) == set()
+
+    replies(shelf.schedule.views(0, 48)[:16])
+    replies(shelf.schedule.views(0, 48)[16:])
+    assert tables(tmp_path) == {"0.safetensors"}
+    replies(shelf.schedule.views(1, 48)[:16])
+
+    assert tables(tmp_path) == {"0.safetensors", "1.safetensors"}
+    assert teacher.asked == [48, 48]
+
+
+def test_a_view_of_no_epoch_is_answered_live_and_from_its_own_pixels(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+    replies(shelf.schedule.views(0, 48))
+    # Of each image the view after the one that the epoch shows, and after the next's.
+    taken = torch.stack([shelf.schedule.views(e, 48) % MOVED.codes for e in (0, 1)])
+    free = [min({0, 1, 2} - set(column)) for column in taken.T.tolist()]
+    odd = torch.arange(48) * MOVED.codes + torch.tensor(free)
+    teacher.asked.clear()
+
+    found = replies(odd)
+
+    with torch.no_grad():
+        truth = teacher.network(toy_images.seen(odd, MOVED)).log_softmax(dim=1)
+    assert torch.equal(found, truth)
+    assert teacher.asked == [48]
+    assert tables(tmp_path) == {"0.safetensors"}
+
+
+def test_a_stranger_among_the_views_does_not_spoil_the_others(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+    view = shelf.schedule.views(0, 48)
+    kept = replies(view)
+    mixed = view.clone()
+    mixed[5] = mixed[5] // MOVED.codes * MOVED.codes + (mixed[5] + 1) % MOVED.codes
+
+    found = replies(mixed)
+
+    same = mixed == view
+    torch.testing.assert_close(found[same], kept[same])
+    assert not torch.allclose(found[5], kept[5])
+    assert torch.equal(replies(view), kept)
+
+
+def test_an_oracle_reads_the_tables_whatever_pixels_come_with_the_views(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf, ledger = shelf_in(tmp_path), Ledger(budget=48)
+    view = shelf.schedule.views(0, 48)
+    truth = Replies(teacher, toy_images, MOVED, shelf)(view)
+    door = SoftLabels(never, ledger, Replies(never, toy_images, MOVED, shelf))
+
+    found = door(torch.zeros(48, 1, 8, 8), view)
+    again = door(torch.ones(48, 1, 8, 8), view)
+
+    assert torch.equal(found, truth)
+    assert torch.equal(again, truth)
+    assert ledger.queries == 48
+
+
+def test_without_a_shelf_every_batch_is_asked_about(
+    teacher: Teacher, toy_images: Images
+) -> None:
+    replies = Replies(teacher, toy_images, MOVED)
+    view = Schedule(MOVED, 0).views(0, 48)
+
+    first, again = replies(view), replies(view)
+
+    assert teacher.asked == [48, 48]
+    assert torch.equal(first, again)
+    assert not first.requires_grad
+
+
+@pytest.mark.parametrize(("spare", "kept"), [(0, True), (-1, False)])
+def test_what_does_not_fit_into_its_room_leaves_no_files(
+    spare: int,
+    kept: bool,
+    teacher: Teacher,
+    toy_images: Images,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "ROOM", 3 * 48 * CLASSES * 4 + spare)
+    shelf = shelf_in(tmp_path / "shelf", horizon=3)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+    view = shelf.schedule.views(0, 48)
+
+    first, again = replies(view), replies(view)
+
+    assert torch.equal(first, again)
+    assert teacher.asked == ([48] if kept else [48, 48])
+    assert (tmp_path / "shelf").exists() == kept
+
+
+def test_plain_images_make_one_table_for_all_epochs(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path, PLAIN, horizon=1)
+    dealt = TrainImages(toy_images, PLAIN, shelf.schedule)
+    replies = Replies(teacher, toy_images, PLAIN, shelf)
+
+    epochs = [epoch_of(replies, dealt, size=16, seed=epoch) for epoch in range(5)]
+
+    assert teacher.asked == [48]
+    assert tables(tmp_path) == {"0.safetensors"}
+    for later in epochs[1:]:
+        assert all(torch.equal(reply, epochs[0][view]) for view, reply in later.items())
+
+
+def test_while_another_makes_an_epoch_the_next_is_made_here(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+    view, found = shelf.schedule.views(0, 48), []
+    held = FileLock(tmp_path / "0.lock")
+
+    with held:
+        waiting = threading.Thread(target=lambda: found.append(replies(view)))
+        waiting.start()
+        until = time.monotonic() + 30
+        later = {"1.safetensors", "2.safetensors"}
+        while tables(tmp_path) != later and time.monotonic() < until:
+            time.sleep(0.01)
+        ahead, alive = tables(tmp_path), waiting.is_alive()
+    waiting.join(timeout=30)
+
+    assert ahead == later
+    assert alive and not waiting.is_alive()
+    assert teacher.asked == [48, 48, 48]
+    with torch.no_grad():
+        live = teacher.network(toy_images.seen(view, MOVED)).log_softmax(dim=1)
+    assert torch.equal(found[0], live)
+
+
+def test_what_another_made_meanwhile_is_read_and_not_made_again(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path, horizon=1)
+    view, found = shelf.schedule.views(0, 48), []
+    other = shelf_in(tmp_path / "other", horizon=1)
+    truth = Replies(teacher, toy_images, MOVED, other)(view)
+    reader = Replies(never, toy_images, MOVED, shelf)
+
+    with FileLock(tmp_path / "0.lock"):
+        waiting = threading.Thread(target=lambda: found.append(reader(view)))
+        waiting.start()
+        time.sleep(0.1)
+        (other.folder / "0.safetensors").rename(tmp_path / "0.safetensors")
+        waiting.join(timeout=30)
+
+    assert torch.equal(found[0], truth)
+
+
+def test_students_that_start_together_ask_about_each_epoch_once(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf, found = shelf_in(tmp_path, horizon=6), {}
+
+    def learn(number: int) -> None:
+        replies = Replies(teacher, toy_images, MOVED, shelf)
+        dealt = TrainImages(toy_images, MOVED, shelf.schedule)
+        found[number] = [
+            epoch_of(replies, dealt, 16, 10 * number + e) for e in range(6)
+        ]
+
+    students = [threading.Thread(target=learn, args=(n,)) for n in range(4)]
+    for student in students:
+        student.start()
+    for student in students:
+        student.join(timeout=60)
+
+    assert sorted(found) == [0, 1, 2, 3]
+    assert teacher.asked == [48] * 6
+    for epochs in found.values():
+        for mine, first in zip(epochs, found[0], strict=True):
+            assert mine.keys() == first.keys()
+            assert all(torch.equal(reply, first[view]) for view, reply in mine.items())
+
+
+def test_a_table_that_is_half_written_is_never_read(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    (tmp_path / "0.1234abcd.part").write_bytes(b"half a table")
+    (tmp_path / "0.lock").touch()  # of one that was killed: it is not held
+    shelf = shelf_in(tmp_path)
+    view = shelf.schedule.views(0, 48)
+
+    found = Replies(teacher, toy_images, MOVED, shelf)(view)
+
+    with torch.no_grad():
+        live = teacher.network(toy_images.seen(view, MOVED)).log_softmax(dim=1)
+    assert torch.equal(found, live)
+    assert [path.name for path in tmp_path.glob("*.part")] == ["0.1234abcd.part"]
+
+
+def test_a_teacher_that_breaks_leaves_no_table_and_no_lock(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path)
+    view = shelf.schedule.views(0, 48)
+
+    with pytest.raises(AssertionError, match="was asked"):
+        Replies(never, toy_images, MOVED, shelf)(view)
+    assert tables(tmp_path) == set()
+
+    assert Replies(teacher, toy_images, MOVED, shelf)(view).shape == (48, CLASSES)
+
+
+def test_a_training_that_goes_on_past_its_horizon_is_still_answered(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path, horizon=1)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+
+    for epoch in range(3):
+        view = shelf.schedule.views(epoch, 48)
+        with torch.no_grad():
+            live = teacher.network(toy_images.seen(view, MOVED)).log_softmax(dim=1)
+        assert torch.equal(replies(view), live)
+
+
+def test_reading_a_table_moves_no_random_stream(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path)
+    before = torch.get_rng_state()
+
+    Replies(teacher, toy_images, MOVED, shelf)(shelf.schedule.views(0, 48))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def no_place(folder: Path) -> None:
+    folder.rmdir()
+    folder.write_text("a file stands where the tables would")
+
+
+def a_broken_table(folder: Path) -> None:
+    (folder / "0.safetensors").write_bytes(b"no table")
+
+
+@pytest.mark.parametrize("spoilt", [no_place, a_broken_table])
+def test_where_nothing_can_be_kept_or_read_a_student_hears_the_same(
+    spoilt: Callable[[Path], None],
+    teacher: Teacher,
+    toy_images: Images,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    spoilt(folder)
+    shelf = shelf_in(folder)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+    dealt = TrainImages(toy_images, MOVED, shelf.schedule)
+
+    found = epoch_of(replies, dealt, 16, seed=1)
+
+    views = shelf.schedule.views(0, len(toy_images))
+    truth = Teacher()(toy_images.seen(views, MOVED))
+    said = torch.stack([found[view] for view in views.tolist()])
+    assert torch.equal(said, truth)
+    assert teacher.asked == [48]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_broken_table_is_made_again_for_the_next_student(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    a_broken_table(tmp_path)
+    shelf = shelf_in(tmp_path)
+    view = shelf.schedule.views(0, len(toy_images))[:3]
+
+    for _ in range(3):
+        Replies(teacher, toy_images, MOVED, shelf)(view)
+
+    assert teacher.asked == [48, 48]
+    assert len(load_file(tmp_path / "0.safetensors")["replies"]) == 48
