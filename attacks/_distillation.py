@@ -1,16 +1,22 @@
-"""The distillation loss, and students that learn by it."""
+"""The distillation loss, and how a student is led down it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import MultiStepLR
 
-from bench import Attack, Batch, Paper, Run, SoftLabels, TrainImages, train
-from bench.options import Positive, Share
+from bench import (
+    HardLabels,
+    Run,
+    Skipped,
+    SoftLabels,
+    SurrogateImages,
+    TrainImages,
+)
 
 
 def soft_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
@@ -27,54 +33,41 @@ def soft_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
     return tau**2 * F.kl_div(learned, target, reduction="batchmean")
 
 
-def annealed(student: nn.Module, rate: float, steps: int) -> tuple[SGD, MultiStepLR]:
-    """How DAFL's authors train a student: SGD, and its schedule over `steps`.
+class AnnealedSGD:
+    """How DAFL's authors train a student: SGD whose learning rate falls in two steps.
 
-    Momentum 0.9, weight decay 5e-4, the rate divided by 10 at 40 and 80 % of the steps
-    (https://github.com/huawei-noah/Efficient-Computing, DAFL on CIFAR-10).
-    """
-    sgd = SGD(
-        student.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4, fused=True
-    )
-    return sgd, MultiStepLR(sgd, [int(steps * 0.4), int(steps * 0.8)], gamma=0.1)
-
-
-@dataclass(frozen=True)
-class Distillation(Attack[SoftLabels, TrainImages]):
-    """Match the teacher's softened replies on its own training images.
-
-    L = alpha tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau)) + (1 - alpha) CE
+    Momentum 0.9, weight decay 5e-4, the learning rate divided by 10 at 40 and 80 % of
+    all steps (https://github.com/huawei-noah/Efficient-Computing, DAFL on CIFAR-10).
     """
 
-    paper = Paper(
-        "Distilling the Knowledge in a Neural Network",
-        2015,
-        "https://arxiv.org/abs/1503.02531",
-    )
+    def __init__(self, student: nn.Module, lr: float, steps: int) -> None:
+        """Train `student` for `steps` steps."""
+        self._sgd = SGD(
+            student.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4, fused=True
+        )
+        drops = [int(steps * 0.4), int(steps * 0.8)]
+        self._scheduler = MultiStepLR(self._sgd, drops, gamma=0.1)
 
-    tau: Positive = 4.0
-    """The temperature; the value that the nasty study uses for CIFAR-10."""
-    alpha: Share = 0.9
-    """Weight of the teacher, in [0, 1]; the value that the nasty study uses throughout.
-    With 0 the teacher is never asked."""
+    def minimize(self, loss: Tensor) -> None:
+        """Take one step down the gradient of the scalar `loss`."""
+        self._sgd.zero_grad()
+        loss.backward()
+        self._sgd.step()
+        self._scheduler.step()
 
-    def steal(
-        self, student: nn.Module, teacher: SoftLabels, images: TrainImages, run: Run
-    ) -> None:
-        """Train `student` in place, by `run.recipe`.
 
-        Raises:
-            BudgetExhausted: more answers are needed than are granted.
-            Diverged: the loss is not finite any more.
-        """
+def affordable(
+    images: TrainImages | SurrogateImages, teacher: SoftLabels | HardLabels, run: Run
+) -> Any:
+    """The images that a student may learn from the teacher: all, or what a budget pays.
 
-        def loss(batch: Batch) -> Tensor:
-            logits: Tensor = student(batch.pixels)  # (B, K)
-            hard = F.cross_entropy(logits, batch.labels)
-            if self.alpha == 0:
-                return hard
-            reply = teacher(batch.pixels, batch.view)  # (B, K)
-            soft = soft_loss(logits, reply, self.tau)
-            return self.alpha * soft + (1 - self.alpha) * hard
+    Under a budget each image is asked about once, as it is, without augmentation.
 
-        train(student, images, loss, run)
+    Raises:
+        Skipped: it pays for less than two, and BatchNorm cannot train on one.
+    """
+    if teacher.remaining is None:
+        return images
+    if teacher.remaining < 2:
+        raise Skipped(f"{teacher.remaining} queries pay for no batch to train on")
+    return images.few(teacher.remaining, run.generator)

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks._distillation import annealed, soft_loss
+from attacks._distillation import AnnealedSGD, soft_loss
 from attacks._generator import Generator
-from bench import Attack, NoImages, Paper, Run, Skipped, Weights, check_finite
+from bench import Attack, NoImages, Paper, Run, Skipped, Weights, features
 from bench.options import Count, Positive, Weight
 
 
@@ -44,22 +44,6 @@ def generator_loss(
     return loss
 
 
-class _Features:
-    """What reaches the last linear layer of a network during its last forward pass."""
-
-    def __init__(self, network: nn.Module) -> None:
-        layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
-        if not layers:
-            raise Skipped(
-                "the released network has no linear layer to read features of"
-            )
-        self.last = torch.empty(0)
-        self._hook = layers[-1].register_forward_pre_hook(self._read)
-
-    def _read(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.last = inputs[0]
-
-
 @dataclass(frozen=True)
 class DAFL(Attack[Weights, NoImages]):
     """Data-free learning: generator and student step once each per iteration.
@@ -82,11 +66,11 @@ class DAFL(Attack[Weights, NoImages]):
         2019,
         "https://arxiv.org/abs/1904.01186",
     )
-    brief: ClassVar = {"iterations": 4, "batch": 16, "latent": 8, "width": 8}
+    brief: ClassVar = {"iterations": 4, "batch_size": 16, "latent": 8, "width": 8}
 
     iterations: Count = 240_000
     """Steps of each network; the authors' 2,000 epochs of 120 for CIFAR-10."""
-    batch: Count = 1024
+    batch_size: Count = 1024
     latent: Count = 1000
     """Length of the noise."""
     width: Count = 128
@@ -94,9 +78,9 @@ class DAFL(Attack[Weights, NoImages]):
     contrast: Positive = 1.0
     """Gain of the generator's last BatchNorm to begin with; more suits images that are
     nearly black and white."""
-    generator_rate: Positive = 0.02
+    generator_lr: Positive = 0.02
     """Of Adam, for CIFAR-10."""
-    student_rate: Positive = 0.1
+    student_lr: Positive = 0.1
     """Of SGD with momentum 0.9 and weight decay 5e-4, divided by 10 at 40 and 80 % of
     the iterations, as for CIFAR-10."""
     one_hot: Weight = 0.05
@@ -116,56 +100,46 @@ class DAFL(Attack[Weights, NoImages]):
         """
         if run.shape[1] % 4 or run.shape[2] % 4:
             raise Skipped(f"images of {run.shape[1:]} pixels are no multiple of 4")
-        features = _Features(teacher.network)
         generator = run.place(
             Generator(self.latent, run.shape, self.width, self.contrast)
         )
         adam = torch.optim.Adam(
-            generator.parameters(), lr=self.generator_rate, fused=True
+            generator.parameters(), lr=self.generator_lr, fused=True
         )
-        sgd, schedule = annealed(student, self.student_rate, self.iterations)
+        sgd = AnnealedSGD(student, self.student_lr, self.iterations)
         late = torch.zeros(run.classes, device=run.device)
-        report_every = max(1, self.iterations // 20)
 
         generator.train()
-        student.train()
-        for step in range(1, self.iterations + 1):
-            noise = torch.randn(
-                self.batch, self.latent, generator=run.generator, device=run.device
-            )
-            made = generator(noise)  # (B, C, H, W)
-            logits: Tensor = teacher.network(made)  # (B, K)
-            make = generator_loss(
-                logits, features.last, self.one_hot, self.entropy, self.activation
-            )
-            learn = soft_loss(student(made.detach()), logits.detach(), tau=1.0)
+        with features(teacher.network) as seen:
+            for step in run.steps(self.iterations, student):
+                noise = torch.randn(
+                    (self.batch_size, self.latent),
+                    generator=run.generator,
+                    device=run.device,
+                )
+                made = generator(noise)  # (B, C, H, W)
+                logits: Tensor = teacher.network(made)  # (B, K)
+                if seen.last is None:
+                    raise Skipped("the released network has no linear layer")
+                make = generator_loss(
+                    logits, seen.last, self.one_hot, self.entropy, self.activation
+                )
+                learn = soft_loss(student(made.detach()), logits.detach(), tau=1.0)
+                adam.zero_grad()
+                make.backward()
+                adam.step()
+                sgd.minimize(learn)
+                step.log(student=learn, generator=make)
+                if step.number > self.iterations * 0.9:
+                    late += logits.detach().softmax(dim=1).mean(dim=0)
 
-            adam.zero_grad()
-            make.backward()
-            adam.step()
-            sgd.zero_grad()
-            learn.backward()
-            sgd.step()
-            schedule.step()
+        self._judge(late, run)
+        run.keep(made.detach())
 
-            if step > self.iterations * 0.9:
-                late += logits.detach().softmax(dim=1).mean(dim=0)
-            if step % report_every == 0 or step == self.iterations:
-                losses = {
-                    "student": float(learn.detach()),
-                    "generator": float(make.detach()),
-                }
-                for name, value in losses.items():
-                    check_finite(value, f"the {name}'s loss at iteration {step}")
-                run.progress(step, self.iterations, **losses)
-                student.eval()
-                run.checkpoint(student)
-                student.train()
-        student.eval()
-
+    def _judge(self, late: Tensor, run: Run) -> None:
+        """Report how evenly late images fall into classes, from sums `(K,)`."""
         p = late / late.sum()
         entropy = float(-torch.special.xlogy(p, p).sum()) / log(run.classes)
         run.report(class_entropy=entropy)
         if entropy < 0.5:
             run.flag("collapsed")
-        run.keep(made.detach())

@@ -3,132 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import MultiStepLR
 
-from attacks._distillation import annealed, soft_loss
-from bench import Attack, NoImages, Paper, Run, Skipped, Weights, check_finite
+from attacks._distillation import AnnealedSGD, soft_loss
+from attacks._inversion import Pool, Watched, balanced, divergence, total_variation
+from bench import Attack, NoImages, Paper, Run, Weights
 from bench.options import Count, NonNegative, Positive, Weight
 
 UNIT = 0.2
 """What the optimiser calls one, in pixels of [0, 1]."""
-
-
-def bn_gap(inputs: Tensor, mean: Tensor, var: Tensor) -> Tensor:
-    """||mean(inputs) - mean||_2 + ||var(inputs) - var||_2, the norms not squared.
-
-    Args:
-        inputs: What a BatchNorm layer receives, `(B, C, H, W)`; their variance is the
-            biased one.
-        mean: The layer's running mean, `(C,)`.
-        var: Its running variance, `(C,)`.
-    """
-    own_var, own_mean = torch.var_mean(inputs, dim=(0, 2, 3), correction=0)
-    gap: Tensor = (own_mean - mean).norm() + (own_var - var).norm()
-    return gap
-
-
-def total_variation(images: Tensor) -> Tensor:
-    """How far neighbours differ: the L2 norms of four differences over the whole batch.
-
-    Right, down and the two diagonals of `(B, C, H, W)`, each norm over everything and
-    none divided by a count.
-    """
-    right = images[..., 1:] - images[..., :-1]
-    down = images[..., 1:, :] - images[..., :-1, :]
-    falling = images[..., 1:, 1:] - images[..., :-1, :-1]
-    rising = images[..., :-1, 1:] - images[..., 1:, :-1]
-    total: Tensor = right.norm() + down.norm() + falling.norm() + rising.norm()
-    return total
-
-
-def divergence(student: Tensor, teacher: Tensor, tau: float = 3.0) -> Tensor:
-    """Jensen-Shannon divergence of the two predictions, a mean over the batch in nats.
-
-    JS = (KL(p || m) + KL(q || m)) / 2 for p = softmax(student / tau), q =
-    softmax(teacher / tau), m = (p + q) / 2: between 0 and log 2.
-
-    Args:
-        student: Logits `(B, K)`.
-        teacher: Logits `(B, K)`.
-        tau: Temperature; 3 in the paper's code.
-    """
-    p = (student / tau).log_softmax(dim=1)  # (B, K)
-    q = (teacher / tau).log_softmax(dim=1)
-    m = torch.logaddexp(p, q) - log(2)
-    both = p.exp() * (p - m) + q.exp() * (q - m)
-    return both.sum(dim=1).mean() / 2
-
-
-def balanced(count: int, run: Run) -> Tensor:
-    """Classes `(count,)`, each as often as any other or once more; chance says which.
-
-    Unlike in the paper's code, the classes of the remainder are others in every batch.
-    """
-    order = torch.randperm(run.classes, generator=run.generator, device=run.device)
-    return order[torch.arange(count, device=run.device) % run.classes]
-
-
-class Watched:
-    """A network whose BatchNorm layers tell how unusual the images are."""
-
-    def __init__(self, network: nn.Module) -> None:
-        """Listen at every BatchNorm2d of `network` that keeps statistics.
-
-        Raises:
-            Skipped: there is none.
-        """
-        self.network = network
-        self._gaps: list[Tensor] = []
-        listening = 0
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
-                layer.register_forward_pre_hook(self._read)
-                listening += 1
-        if not listening:
-            raise Skipped("the released network has no BatchNorm2d with statistics")
-
-    def _read(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        mean, var = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
-        # In bf16 statistics would be too coarse to be compared.
-        self._gaps.append(bn_gap(inputs[0].to(mean.dtype), mean, var))
-
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `(B, K)` for `(B, C, H, W)`, and the sum of `bn_gap` over layers."""
-        self._gaps.clear()
-        logits: Tensor = self.network(images)
-        return logits, sum(self._gaps, logits.new_zeros(()))
-
-
-class Pool:
-    """All images made so far, as uint8, with what the teacher says of them."""
-
-    def __init__(self, size: int, run: Run) -> None:
-        """Make room for `size` images."""
-        shape, device = (size, *run.shape), run.device
-        self.pixels = torch.empty(shape, dtype=torch.uint8, device=device)
-        self.logits = torch.empty(size, run.classes, device=device)
-        self._filled = 0
-
-    def __len__(self) -> int:
-        return self._filled
-
-    def add(self, pixels: Tensor, logits: Tensor) -> None:
-        """Take in `(B, C, H, W)` of uint8 and the teacher's logits `(B, K)`."""
-        rows = slice(self._filled, self._filled + len(pixels))
-        self.pixels[rows], self.logits[rows] = pixels, logits
-        self._filled += len(pixels)
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`count` images in [0, 1] at random, some of them twice, and their logits."""
-        device = self.pixels.device
-        rows = torch.randint(len(self), (count,), generator=generator, device=device)
-        return self.pixels[rows].float() / 255, self.logits[rows]
 
 
 @dataclass(frozen=True)
@@ -170,17 +57,17 @@ class DeepInversion(Attack[Weights, NoImages]):
         2020,
         "https://arxiv.org/abs/1912.08795",
     )
-    brief: ClassVar = {"batches": 2, "batch": 16, "steps": 3, "lessons": 2}
+    brief: ClassVar = {"batches": 2, "batch_size": 16, "steps": 3, "lessons": 2}
 
     batches: Count = 1000
     """Batches to make; with 256 images each, the authors' answer for CIFAR-10
     (https://github.com/NVlabs/DeepInversion/issues/6)."""
-    batch: Count = 256
+    batch_size: Count = 256
     """Images made at a time, and images of a student's step."""
     steps: Count = 2000
-    """Of Adam, for each batch; like `rate`, `bn`, `tv` and `l2` the values that the
+    """Of Adam, for each batch; like `lr`, `bn`, `tv` and `l2` the values that the
     README of the authors' code calls those of the paper for CIFAR-10."""
-    rate: Positive = 0.05
+    lr: Positive = 0.05
     """Of Adam."""
     bn: Weight = 10.0
     """Weight of R; the paper's alpha_f."""
@@ -197,7 +84,7 @@ class DeepInversion(Attack[Weights, NoImages]):
     tau: Positive = 3.0
     """Temperature of the student's lessons; the authors' answer
     (https://github.com/NVlabs/DeepInversion/issues/9)."""
-    student_rate: Positive = 0.1
+    student_lr: Positive = 0.1
     """Of SGD with momentum 0.9 and weight decay 5e-4, divided by 10 at 40 and 80 % of
     all lessons: as in `dafl`, for want of the authors'."""
 
@@ -211,28 +98,23 @@ class DeepInversion(Attack[Weights, NoImages]):
             Skipped: the released network has no BatchNorm2d with statistics.
         """
         watched = Watched(teacher.network)
-        pool = Pool(self.batches * self.batch, run)
+        pool = Pool(self.batches * self.batch_size, run)
         lessons = self.batches * self.lessons
-        sgd, schedule = annealed(student, self.student_rate, lessons)
+        sgd = AnnealedSGD(student, self.student_lr, lessons)
         unusual = torch.zeros((), device=run.device)
         on_target = torch.zeros((), device=run.device)
 
-        student.eval()
-        for done in range(1, self.batches + 1):
-            targets = balanced(self.batch, run)  # (B,)
-            made, loss = self._invert(watched, student, targets, run)
+        for step in run.steps(self.batches, student, reports=self.batches):
+            student.eval()
+            targets = balanced(self.batch_size, run)  # (B,)
+            made, synthesis = self._invert(watched, student, targets, run)
             with torch.no_grad():
                 logits, gap = watched(made.float() / 255)
             pool.add(made, logits)
             unusual += gap
             on_target += (logits.argmax(dim=1) == targets).sum()
-            learn = self._teach(student, pool, sgd, schedule, run)
-
-            losses = {"synthesis": float(loss), "student": float(learn)}
-            for name, value in losses.items():
-                check_finite(value, f"the loss of the {name} at batch {done}")
-            run.progress(done, self.batches, bn=float(gap), **losses)
-            run.checkpoint(student)
+            learn = self._teach(student, pool, sgd, run)
+            step.log(synthesis=synthesis, student=learn, bn=gap)
 
         hits = float(on_target) / len(pool)
         run.report(bn_loss=float(unusual) / self.batches, target_accuracy=hits)
@@ -265,11 +147,11 @@ class DeepInversion(Attack[Weights, NoImages]):
     ) -> tuple[Tensor, Tensor]:
         """One batch `(B, C, H, W)` of uint8, and its loss at the last step."""
         x = torch.randn(
-            self.batch, *run.shape, generator=run.generator, device=run.device
+            self.batch_size, *run.shape, generator=run.generator, device=run.device
         )
         edge = 0.5 / UNIT
         x.clamp_(-edge, edge).requires_grad_()
-        adam = torch.optim.Adam([x], lr=self.rate, fused=True)
+        adam = torch.optim.Adam([x], lr=self.lr, fused=True)
         reach = (-self.jitter, self.jitter + 1)
         rolls = torch.randint(
             *reach, (self.steps, 2), generator=run.generator, device=run.device
@@ -285,21 +167,12 @@ class DeepInversion(Attack[Weights, NoImages]):
         return pixels.mul(255).round().to(torch.uint8), loss.detach()
 
     def _teach(
-        self,
-        student: nn.Module,
-        pool: Pool,
-        sgd: torch.optim.Optimizer,
-        schedule: MultiStepLR,
-        run: Run,
+        self, student: nn.Module, pool: Pool, sgd: AnnealedSGD, run: Run
     ) -> Tensor:
-        """Let `student` learn from the pool; it ends in eval mode. The last loss."""
+        """Let `student` learn from the pool. The last loss."""
         student.train()
         for _ in range(self.lessons):
-            pixels, logits = pool.draw(self.batch, run.generator)
+            pixels, logits = pool.draw(self.batch_size, run.generator)
             learn = soft_loss(student(pixels), logits, self.tau)
-            sgd.zero_grad()
-            learn.backward()
-            sgd.step()
-            schedule.step()
-        student.eval()
+            sgd.minimize(learn)
         return learn.detach()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from attacks._distillation import affordable
 from bench import Attack, Batch, HardLabels, Paper, Run, TrainImages, train
 
 
@@ -37,8 +38,9 @@ class LabelKD(Attack[HardLabels, TrainImages]):
     ) -> None:
         """Train `student` in place, by `run.recipe`.
 
+        Under a budget of queries it learns from as many images as that pays for.
+
         Raises:
-            BudgetExhausted: more answers are needed than are granted.
             Diverged: the loss is not finite any more.
         """
 
@@ -46,4 +48,4 @@ class LabelKD(Attack[HardLabels, TrainImages]):
             named = teacher(batch.pixels, batch.view)  # (B,)
             return F.cross_entropy(student(batch.pixels), named)
 
-        train(student, images, loss, run)
+        train(student, affordable(images, teacher, run), loss, run)

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from attacks._distillation import annealed, soft_loss
-from bench import Attack, NoImages, Paper, Run, SoftLabels, check_finite
+from attacks._distillation import AnnealedSGD, soft_loss
+from bench import Attack, NoImages, Paper, Run, Skipped, SoftLabels
 from bench.options import Count, Positive
 
 
@@ -31,15 +31,15 @@ class NoiseKD(Attack[SoftLabels, NoImages]):
         2019,
         "https://arxiv.org/abs/1904.01186",
     )
-    brief: ClassVar = {"iterations": 4, "batch": 16}
+    brief: ClassVar = {"iterations": 4, "batch_size": 16}
 
     distribution: Literal["uniform", "normal"] = "normal"
     """Of each pixel: normal, as the paper's tables say, with mean 1/2 and standard
     deviation 1/4 and clipped to [0, 1]; or uniform on [0, 1]."""
     iterations: Count = 240_000
     """The student's steps; the authors' 2,000 epochs of 120 for CIFAR-10."""
-    batch: Count = 1024
-    rate: Positive = 0.1
+    batch_size: Count = 1024
+    lr: Positive = 0.1
     """Of SGD with momentum 0.9 and weight decay 5e-4, divided by 10 at 40 and 80 % of
     the iterations, as for CIFAR-10."""
     tau: Positive = 1.0
@@ -50,33 +50,35 @@ class NoiseKD(Attack[SoftLabels, NoImages]):
     ) -> None:
         """Train `student` in place.
 
+        Under a budget of queries it asks until nothing remains, and goes on with the
+        batches that were answered, in turn.
+
         Raises:
-            BudgetExhausted: more answers are needed than are granted.
             Diverged: the loss is not finite any more.
+            Skipped: the budget pays for less than two images.
         """
-        sgd, schedule = annealed(student, self.rate, self.iterations)
-        report_every = max(1, self.iterations // 20)
+        sgd = AnnealedSGD(student, self.lr, self.iterations)
+        answered: list[tuple[Tensor, Tensor]] = []
+        for step in run.steps(self.iterations, student):
+            left = teacher.remaining
+            if left is None:
+                noise = self._draw(self.batch_size, run)
+                replies = teacher(noise)
+            elif left > 1:  # BatchNorm cannot train on a single image
+                noise = self._draw(left, run)
+                replies = teacher(noise)
+                answered.append((noise, replies))
+            elif answered:
+                noise, replies = answered[step.number % len(answered)]
+            else:
+                raise Skipped(f"{left} queries pay for no batch to train on")
+            loss = soft_loss(student(noise), replies, self.tau)
+            sgd.minimize(loss)
+            step.log(loss=loss)
 
-        student.train()
-        for step in range(1, self.iterations + 1):
-            noise = self._draw(run)
-            learn = soft_loss(student(noise), teacher(noise), self.tau)
-            sgd.zero_grad()
-            learn.backward()
-            sgd.step()
-            schedule.step()
-            if step % report_every == 0 or step == self.iterations:
-                value = float(learn.detach())
-                check_finite(value, f"the loss at iteration {step}")
-                run.progress(step, self.iterations, loss=value)
-                student.eval()
-                run.checkpoint(student)
-                student.train()
-        student.eval()
-
-    def _draw(self, run: Run) -> Tensor:
-        """A batch of noise, `(B, C, H, W)` in [0, 1]."""
-        size = (self.batch, *run.shape)
+    def _draw(self, most: int, run: Run) -> Tensor:
+        """A batch of noise, `(B, C, H, W)` in [0, 1], of `most` images at most."""
+        size = (min(self.batch_size, most), *run.shape)
         if self.distribution == "uniform":
             return torch.rand(size, generator=run.generator, device=run.device)
         bell = torch.randn(size, generator=run.generator, device=run.device)

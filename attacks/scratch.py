@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench import Attack, Batch, HardLabels, Run, TrainImages, train
-from bench.options import NonNegative, Share
+from bench.options import Share
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,6 @@ class Scratch(Attack[HardLabels, TrainImages]):
 
     teacherless: ClassVar = True
 
-    queries: NonNegative | None = 0
-    """The teacher is never asked."""
     label_smoothing: Share = 0.0
     """Share of each label that is spread over all classes, in [0, 1]."""
 

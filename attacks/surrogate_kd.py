@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from attacks._distillation import soft_loss
+from attacks._distillation import affordable, soft_loss
 from bench import Attack, Batch, Paper, Run, SoftLabels, SurrogateImages, train
 from bench.options import Positive
 
@@ -46,8 +46,9 @@ class SurrogateKD(Attack[SoftLabels, SurrogateImages]):
     ) -> None:
         """Train `student` in place, by `run.recipe`.
 
+        Under a budget of queries it learns from as many images as that pays for.
+
         Raises:
-            BudgetExhausted: more answers are needed than are granted.
             Diverged: the loss is not finite any more.
         """
 
@@ -55,4 +56,4 @@ class SurrogateKD(Attack[SoftLabels, SurrogateImages]):
             reply = teacher(batch.pixels, batch.view)  # (B, K)
             return soft_loss(student(batch.pixels), reply, self.tau)
 
-        train(student, images, loss, run)
+        train(student, affordable(images, teacher, run), loss, run)

@@ -20,7 +20,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import ClassVar
+
+
+class Status(StrEnum):
+    """How a task ended; the column `status` of its row."""
+
+    OK = "ok"
+    FAILED = "failed"
+    OOM = "oom"
+    DIVERGED = "diverged"
+    TIMEOUT = "timeout"
+    SKIPPED = "skipped"
+    UNFIT = "unfit"
+    """The machine that was to do it lacks something, such as the data set."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether a command in which it happens ends with 1."""
+        return self not in (Status.OK, Status.SKIPPED)
 
 
 class BenchError(Exception):
@@ -78,25 +97,25 @@ class Unfit(BenchError):
 class Stopped(BenchError):
     """Ends one task; its row says how, the others go on."""
 
-    status: ClassVar[str] = "failed"
+    status: ClassVar[Status] = Status.FAILED
 
 
 class Diverged(Stopped):
     """A loss is not finite any more."""
 
-    status = "diverged"
+    status = Status.DIVERGED
 
 
 class TimedOut(Stopped):
     """The task ran past its limit."""
 
-    status = "timeout"
+    status = Status.TIMEOUT
 
 
 class Skipped(Stopped):
     """The plugin declines this task, with the reason."""
 
-    status = "skipped"
+    status = Status.SKIPPED
 
 
 class Denied(Stopped):

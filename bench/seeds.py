@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(*parts: object) -> int:
@@ -22,11 +24,13 @@ def derive(*parts: object) -> int:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
-    """Lend a generator on `device`, and put torch's global ones back afterwards.
+    """Give a generator on `device`, and put torch's global ones back afterwards.
 
     New layers draw their weights from torch's global generator; inside, that one is
     seeded as well.
     """
+    import torch  # here, so that plans derive seeds without it
+
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

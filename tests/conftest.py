@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.data import Images
-from bench.plugins.base import Harness, Run
-from bench.recipe import Recipe
-from bench.seeds import seeded
+from bench.testing import run as noted
+from bench.testing.run import NotedRun
 from bench.worker import portrait
 
-CPU = torch.device("cpu")
-SHAPE, CLASSES = (1, 8, 8), 4
-SHORT = Recipe(epochs=3, batch=16, rate=0.05, schedule="constant", weight_decay=0.0)
+SHAPE, CLASSES = noted.SHAPE, noted.CLASSES
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,56 +43,20 @@ def _mlp() -> nn.Module:
     )
 
 
-@dataclass
-class Notes(Harness):
-    """Builds `line` and `mlp`, and remembers everything that it is told."""
-
-    built: list[tuple[str, nn.Module]] = field(default_factory=list)
-    heard: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)
-    modes: list[bool] = field(default_factory=list)
-    kept: list[Tensor] = field(default_factory=list)
-    figures: dict[str, float] = field(default_factory=dict)
-    flags: list[str] = field(default_factory=list)
-
-    def build(self, name: str) -> nn.Module:
-        network = {"line": _line, "mlp": _mlp}[name]()
-        self.built.append((name, network))
-        return network
-
-    def progress(self, step: int, of: int, losses: Mapping[str, float]) -> None:
-        self.heard.append((step, of, dict(losses)))
-
-    def checkpoint(self, student: nn.Module) -> None:
-        self.modes.append(student.training)
-
-    def keep(self, images: Tensor) -> None:
-        self.kept.append(images)
-
-    def report(self, figures: Mapping[str, float]) -> None:
-        self.figures.update(figures)
-
-    def flag(self, word: str) -> None:
-        self.flags.append(word)
+MAKERS = {"line": lambda *_: _line(), "mlp": lambda *_: _mlp()}
 
 
 @pytest.fixture
-def make_run() -> Iterator[Callable[..., Run]]:
-    """Makes a run on 1x8x8 images of 4 classes; its harness is a `Notes`.
+def make_run() -> Iterator[Callable[..., NotedRun]]:
+    """Makes a run on 1x8x8 images of 4 classes that takes notes.
 
     From the call to the end of the test torch's global generator is seeded alike.
     """
     with ExitStack() as stack:
 
-        def make(
-            seed: int = 0,
-            recipe: Recipe = SHORT,
-            shape: tuple[int, int, int] = SHAPE,
-            classes: int = CLASSES,
-        ) -> Run:
-            generator = stack.enter_context(seeded(seed, CPU))
-            return Run(
-                shape, classes, seed, CPU, generator, "mlp", recipe, _harness=Notes()
-            )
+        def make(**asked: Any) -> NotedRun:
+            known = {"teacher": "mlp", "makers": MAKERS}
+            return stack.enter_context(noted.make_run(**{**known, **asked}))
 
         yield make
 

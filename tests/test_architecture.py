@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,12 +12,16 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 HOME = Path(__file__).resolve().parents[1]
 PLUGINS = ("attacks", "defenses")
-LONGEST = 350
+LONGEST, MEDIAN = 200, 110
+LONG_FUNCTION, LONG_FUNCTIONS = 50, 3
+MOST_TESTS = 1.2
+"""Lines of tests a line of product."""
 FACE = {"bench", "bench.options"}
 """What a plugin may import of bench: its face, and the types of options."""
 
@@ -107,13 +112,15 @@ def among(*modules: str) -> set[str]:
 def test_the_source_is_found() -> None:
     assert {"bench", "bench.cli.run", "attacks.kd", "defenses.nasty"} <= MODULES
     assert "bench.threat.grants" in imports(HOME / "bench/plugins/base.py")
-    assert "bench.data" in imports(HOME / "bench/worker/work.py")
+    assert "bench.data" in imports(HOME / "bench/worker/workbench.py")
     assert "torch" in imports(HOME / "bench/results/store.py")
     assert "torch" not in imports_at_once(HOME / "bench/results/store.py")
 
 
-def test_ray_is_imported_by_the_scheduler_alone() -> None:
-    assert users("ray") == {"bench/engines/on_ray.py"}
+def test_ray_is_imported_by_its_engine_alone() -> None:
+    engine = ("on_ray", "ray_cluster", "tune_search")
+
+    assert users("ray") == {f"bench/engines/{name}.py" for name in engine}
 
 
 def test_templates_and_charts_are_imported_by_the_pages_alone() -> None:
@@ -169,22 +176,40 @@ def test_only_the_command_line_imports_the_command_line() -> None:
     }
 
 
-def test_only_those_who_score_import_the_referee() -> None:
-    assert among("bench.worker.referee") <= {
-        "bench.worker.harness",
-        "bench.worker.perform",
-    }
+def test_only_the_workbench_imports_the_referee() -> None:
+    assert among("bench.worker.referee") == {"bench.worker.workbench"}
 
 
-@pytest.mark.parametrize("room", ["data", "networks", "plugins", "threat"])
-def test_what_plugins_meet_knows_nothing_of_the_harness(room: str) -> None:
-    front = {"data", "errors", "networks", "options", "plugins", "recipe", "seeds"}
-    front |= {"testing", "threat"}
+def room_of(module: str) -> str:
+    """The folder of a module, or its name where it stands on the ground floor."""
+    parts = module.split(".")
+    return parts[0] if parts[0] in PLUGINS else ".".join(parts[1:2])
 
-    met = {m for p in sources(f"bench/{room}") for m in imports(p)}
 
-    rooms = {m.split(".")[1] for m in met if m.startswith("bench.")}
-    assert rooms <= front
+def floors() -> list[set[str]]:
+    """The rooms of the map in CONTRIBUTING.md, from the top floor down."""
+    text = (HOME / "CONTRIBUTING.md").read_text()
+    plan = text.partition("<!-- map: begin -->")[2].partition("<!-- map: end -->")[0]
+    lines = [line for line in plan.splitlines() if line.startswith("| `")]
+    return [set(re.findall(r"`(\w+)`", line.split("|")[1])) for line in lines]
+
+
+def test_the_map_names_every_room_once() -> None:
+    rooms = [room for floor in floors() for room in floor]
+
+    assert sorted(rooms) == sorted({room_of(m) for m in MODULES} - {"", "__main__"})
+
+
+def test_every_room_imports_from_floors_below_it_alone() -> None:
+    """The face, `bench/__init__.py`, is exempt: it names what lies below by string."""
+    level = {room: n for n, floor in enumerate(floors()) for room in floor}
+
+    for path in EVERYTHING:
+        home = room_of(name_of(path))
+        for module in imports(path):
+            room = room_of(module) if module in MODULES else ""
+            if home in level and room in level and room != home:
+                assert level[home] < level[room], f"{name_of(path)} -> {module}"
 
 
 PUBLISHING = [*sources("bench/results"), *sources("bench/boards")]
@@ -220,7 +245,7 @@ def test_help_and_list_load_neither_torch_nor_ray(tmp_path: Path) -> None:
         tmp_path,
     )
 
-    assert "bench.plugins.registry" in loaded
+    assert "bench.entry_points" in loaded
     assert not loaded & {"torch", "torchvision", "ray"}
 
 
@@ -284,3 +309,23 @@ def test_no_file_is_longer_than_one_can_read() -> None:
     }
 
     assert {file: n for file, n in lengths.items() if n > LONGEST} == {}
+    assert median(lengths.values()) < MEDIAN
+
+
+def test_few_functions_are_longer_than_a_screen() -> None:
+    long = [
+        f"{name_of(path)}.{node.name}"
+        for path in EVERYTHING
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= LONG_FUNCTION
+    ]
+
+    assert len(long) <= LONG_FUNCTIONS, long
+
+
+def test_tests_grow_no_faster_than_what_they_test() -> None:
+    tests = sum(len(p.read_text().splitlines()) for p in (HOME / "tests").rglob("*.py"))
+    product = sum(len(path.read_text().splitlines()) for path in EVERYTHING)
+
+    assert tests <= MOST_TESTS * product

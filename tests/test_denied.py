@@ -17,18 +17,12 @@ from torch import Tensor, nn
 from bench.data import PLAIN, Augmentation, Images
 from bench.errors import BadPlugin, Denied
 from bench.plugins.base import Attack, Released
-from bench.recipe import Recipe
-from bench.threat.grants import (
-    HardLabels,
-    Ledger,
-    NoImages,
-    SoftLabels,
-    SurrogateImages,
-    TrainImages,
-    Weights,
-)
+from bench.threat.grants import HardLabels, SoftLabels, Weights
+from bench.threat.images import NoImages, SurrogateImages, TrainImages
+from bench.threat.ledger import Ledger
 from bench.threat.replies import Replies
 
+DEALS = {"batches", "few", "grant", "in_order", "pixels", "views"}
 HOME = Path(__file__).resolve().parents[1]
 ORACLES = [SoftLabels, HardLabels]
 
@@ -146,7 +140,7 @@ def test_an_oracle_offers_how_much_is_left_and_nothing_else(
     known = Replies(Released(network).reply, toy_images, PLAIN)
     door = oracle(Released(network).reply, Ledger(7), known)
 
-    assert public(door) == {"remaining": 7}
+    assert public(door) == {"grant": oracle.grant, "remaining": 7}
     assert all(slot.startswith("_") for slot in slots(door))
     assert not hasattr(door, "__dict__")
 
@@ -212,7 +206,7 @@ def test_hard_labels_reply_with_class_indices(network: nn.Module) -> None:
 def test_weights_are_a_frozen_copy(network: nn.Module) -> None:
     door = Weights(network)
 
-    assert public(door).keys() == {"network"}
+    assert public(door).keys() == {"grant", "network"}
     assert door.network is not network
     assert not door.network.training
     assert not any(p.requires_grad for p in door.network.parameters())
@@ -220,7 +214,7 @@ def test_weights_are_a_frozen_copy(network: nn.Module) -> None:
 
 
 def test_no_images_has_nothing_at_all() -> None:
-    assert public(NoImages()) == {}
+    assert public(NoImages()) == {"grant": NoImages.grant}
     assert vars(NoImages()) == {}
 
 
@@ -229,7 +223,7 @@ def test_surrogate_images_have_no_labels(toy_images: Images) -> None:
 
     dealt = [b.labels for b in images.batches(16, torch.Generator().manual_seed(0))]
 
-    assert public(images).keys() == {"batches", "in_order", "pixels", "views"}
+    assert public(images).keys() == DEALS
     assert torch.equal(torch.cat(dealt), torch.full((48,), -1))
     assert not hasattr(images, "__dict__")
 
@@ -239,7 +233,7 @@ def test_train_images_have_their_labels_and_no_more(toy_images: Images) -> None:
 
     offered = public(images)
 
-    assert offered.keys() == {"batches", "in_order", "labels", "pixels", "views"}
+    assert offered.keys() == DEALS | {"labels"}
     assert isinstance(offered["pixels"], Tensor)
     assert len(offered["pixels"]) == 48
     assert not hasattr(images, "__dict__")
@@ -263,20 +257,6 @@ def test_mypy_rejects_each_cheat_and_nothing_else(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     assert [int(line) for line in found] == cheats
     assert len(cheats) == 6
-
-
-def test_nothing_public_of_a_run_leads_to_the_harness(make_run) -> None:
-    run = make_run()
-
-    seen = {name: getattr(run, name) for name in dir(run) if not name.startswith("_")}
-
-    plain = (str, int, tuple, torch.device, torch.Generator, Recipe)
-    assert all(isinstance(v, plain) or callable(v) for v in seen.values())
-    assert set(seen) == {
-        *("shape", "classes", "seed", "device", "generator", "teacher", "recipe"),
-        *("network", "place", "answers"),
-        *("progress", "checkpoint", "keep", "report", "flag"),
-    }
 
 
 def test_only_the_grants_of_the_bench_are_grants() -> None:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import fields, replace
-from io import StringIO
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import typer.main
-from rich.console import Console
 
 import bench
-from bench.boards.board import official_boards
+from bench.boards.board import leaderboard
 from bench.cli import app, main
-from bench.cli.leaderboard import leaderboard
 from bench.cli.leaderboard import markdown as readme
 from bench.planning import protocol
 from bench.plugins import registry
-from bench.results.columns import markdown
+from bench.results.index import Results
+from bench.results.publish import published
 from bench.results.rows import TABLES
-from bench.results.store import published
+from bench.results.schema_doc import markdown
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -39,7 +37,7 @@ def test_the_column_dictionary_is_that_of_the_rows():
 
 
 def test_every_column_is_explained_or_speaks_for_itself():
-    plain = {"seed", "dataset", "protocol", "protocol_version", "threads", "command"}
+    plain = {"seed", "dataset", "threads", "command"}
     plain |= {"defense", "attack", "python", "platform", "torch", "seconds"}
 
     for kind in TABLES.values():
@@ -75,32 +73,7 @@ def test_the_table_of_the_readme_is_that_of_the_published_rows():
     rows = published(ROOT / "results")
 
     assert rows, "results/*.parquet are part of the repository"
-    assert table.strip() == readme(official_boards(rows)), "bench show --markdown"
-
-
-@pytest.mark.parametrize("width", [80, 100, 130])
-def test_no_name_is_cut_short_on_a_terminal(width):
-    rows = published(ROOT / "results")
-    rows += [
-        replace(row, defense="nasty[adversary=resnet8]", flags=["collapsed", "strange"])
-        for row in rows
-        if getattr(row, "defense", "") == "nasty"
-    ]
-    boards = official_boards(rows)
-    cells = [cell for b in boards for e in b.entries for cell in e.cells]
-    names = {name for cell in cells for name in (cell.defense, cell.attack)}
-    out = Console(width=width, file=StringIO())
-
-    for table in leaderboard(boards, width):
-        out.print(table)
-    text = out.file.getvalue()
-
-    assert "\N{HORIZONTAL ELLIPSIS}" not in text
-    for name in (*names, "unresolved"):
-        assert name.partition("[")[0] in text
-    words = " ".join(text.split())
-    for board in boards:
-        assert all(", ".join(entry.flags) in words for entry in board.entries)
+    assert table.strip() == readme(leaderboard(Results(rows))), "bench show --markdown"
 
 
 def test_every_plugin_and_protocol_stands_in_the_changelog():

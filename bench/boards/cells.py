@@ -4,106 +4,87 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Self, TypeVar
+from typing import Any, TypeVar
 
-from bench.boards.intervals import Estimate, share
-from bench.names import DATASETS
-from bench.results.rows import ProtectRow, Row, StealRow
+from bench.boards.intervals import Estimate, proportion
+from bench.boards.seen import Release, Student
+from bench.errors import Status
+from bench.results.rows import ProtectRow, StealRow
 
-R = TypeVar("R", ProtectRow, StealRow)
-LABELLED = ("open", "limited")
-"""Tracks whose attackers hold labelled images, and so could do without a teacher."""
-
-
-@dataclass(frozen=True, order=True)
-class Ground:
-    """What all rows that are compared have in common; its fields are their columns."""
-
-    dataset: str
-    teacher: str
-    teacher_recipe: str
-    protocol: str
-    protocol_version: int
-    revision: int
-    data_fingerprint: str
-    data_share: float
-    precision: str
-
-    @classmethod
-    def of(cls, row: Row) -> Self:
-        """That of `row`, which has all these columns."""
-        return cls(**{f.name: getattr(row, f.name) for f in fields(cls)})
-
-    def holds(self, row: Row) -> bool:
-        """Whether `row` may be compared with what is played here."""
-        names = [f.name for f in fields(Ground)]
-        return all(getattr(row, name) == getattr(self, name) for name in names)
+S = TypeVar("S", Release, Student)
 
 
-@dataclass(frozen=True, order=True)
-class Scene(Ground):
-    """What all entries of one board share."""
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Accuracy over seeds; a task that did not end well is a missing seed."""
 
-    student: str
-    student_recipe: str
-    track: str
-    fraction: float
+    by_seed: Mapping[int, float]
+    """Of the tasks that ended well."""
+    accuracy: Estimate | None
+    """Over these seeds; None when there is none."""
+    troubles: Mapping[str, str]
+    """Status by key of the tasks that did not."""
+    flags: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One attack on one defense: a student a seed."""
+@dataclass(frozen=True, kw_only=True)
+class Cell(Reading):
+    """One attack on one defense."""
 
     defense: str
     attack: str
-    by_seed: Mapping[int, float]
-    """Student accuracy of the tasks that ended well."""
-    troubles: Sequence[StealRow]
-    """The rows of those that did not."""
-    flags: Sequence[str]
-
-    @property
-    def accuracy(self) -> Estimate | None:
-        """Over the seeds; None when no task ended well."""
-        return share(list(self.by_seed.values())) if self.by_seed else None
 
 
-def of_one_text(rows: Iterable[R]) -> list[R]:
-    """Those of `rows` whose plugins are, in text and options, what the newest's are.
+def read(rows: Iterable[ProtectRow | StealRow]) -> Reading:
+    """The accuracy over the seeds of `rows`; of one seed the newest row counts."""
+    return Reading(**_read(rows))
+
+
+def _read(rows: Iterable[ProtectRow | StealRow]) -> dict[str, Any]:
+    by_age = sorted(rows, key=lambda row: (row.started, row.key))
+    newest = {row.seed: row for row in by_age}
+    kept = [row for _, row in sorted(newest.items())]
+    by_seed = {
+        row.seed: row.accuracy
+        for row in kept
+        if row.status == Status.OK and row.accuracy is not None
+    }
+    return {
+        "by_seed": by_seed,
+        "accuracy": proportion(list(by_seed.values())) if by_seed else None,
+        "troubles": {row.key: row.status for row in kept if row.status != Status.OK},
+        "flags": sorted({flag for row in kept for flag in row.flags}),
+    }
+
+
+def of_one_text(rows: Iterable[S]) -> list[S]:
+    """Those whose plugins are, in source and options, what the newest's are.
 
     Seeds that an edited plugin has not met yet are missing: they are not averaged with
-    what the older text did.
+    what the older source did.
     """
-    group = sorted(rows, key=lambda row: row.started)
-    return [row for row in group if _text(row) == _text(group[-1])]
+    group = sorted(rows, key=lambda one: (one.row.started, one.row.key))
+    return [one for one in group if _text(one) == _text(group[-1])]
 
 
-def _text(row: ProtectRow | StealRow) -> tuple[str, ...]:
-    names = ("defense_source", "defense_options", "attack_source", "attack_options")
-    return tuple(getattr(row, name, "") for name in names)
+def _text(one: Release | Student) -> tuple[str, ...]:
+    row = one.row
+    defense = (row.defense_source, row.defense_options)
+    if isinstance(row, StealRow):
+        return (*defense, row.attack_source, row.attack_options)
+    return defense
 
 
-def cells_of(steals: Iterable[StealRow]) -> list[Cell]:
-    """`steals` grouped by defense and attack."""
-    groups: dict[tuple[str, str], list[StealRow]] = defaultdict(list)
-    for steal in steals:
-        groups[steal.defense, steal.attack].append(steal)
+def cells_of(students: Iterable[Student]) -> list[Cell]:
+    """`students` grouped by defense and attack."""
+    groups: dict[tuple[str, str], list[Student]] = defaultdict(list)
+    for one in students:
+        groups[one.defense, one.attack].append(one)
     return [
-        Cell(
-            defense=defense,
-            attack=attack,
-            by_seed={
-                row.seed: row.accuracy
-                for row in sorted(group, key=lambda row: row.seed)
-                if row.status == "ok" and row.accuracy is not None
-            },
-            troubles=[row for row in group if row.status != "ok"],
-            flags=sorted({flag for row in group for flag in row.flags}),
-        )
-        for (defense, attack), all_of_it in sorted(groups.items())
-        for group in [of_one_text(all_of_it)]
+        Cell(defense=d, attack=a, **_read(one.row for one in of_one_text(group)))
+        for (d, a), group in sorted(groups.items())
     ]
 
 
@@ -111,42 +92,6 @@ def strongest(cells: Sequence[Cell]) -> Cell | None:
     """The cell of the highest mean accuracy, over the seeds that it has."""
     measured = [cell for cell in cells if cell.by_seed]
     return max(measured, key=lambda c: fmean(c.by_seed.values()), default=None)
-
-
-@dataclass(frozen=True)
-class Zero:
-    """The zero line, seed by seed, and where it comes from."""
-
-    by_seed: Mapping[int, float]
-    estimate: Estimate | None
-    source: str
-
-
-_NO_LINE = Zero({}, None, "")
-
-
-def classes_of(steals: Iterable[StealRow]) -> int | None:
-    """How many classes the data set of these rows has, as they or `names` tell."""
-    for row in steals:
-        if row.classes is not None:
-            return row.classes
-        if row.dataset in DATASETS:
-            return DATASETS[row.dataset].classes
-    return None
-
-
-def zero_line(
-    zeros: Sequence[Cell], seeds: Sequence[int], scene: Scene, classes: int | None
-) -> Zero:
-    """Z of `scene`: the strongest of `zeros`, or chance where no labels are granted."""
-    if scene.track in LABELLED:
-        best = strongest(zeros)
-        return Zero(best.by_seed, best.accuracy, best.attack) if best else _NO_LINE
-    if classes is None:
-        return _NO_LINE
-    chance = 1 / classes
-    known = Estimate(chance, chance, chance, n=0)
-    return Zero(dict.fromkeys(seeds, chance), known, f"chance, 1/{classes}")
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:

@@ -44,8 +44,8 @@ def mean(values: Sequence[float]) -> Estimate:
     return Estimate(centre, centre - half, centre + half, n)
 
 
-def share(values: Sequence[float]) -> Estimate:
-    """`mean` of shares: no end of the interval leaves [0, 1]."""
+def proportion(values: Sequence[float]) -> Estimate:
+    """`mean` of proportions: no end of the interval leaves [0, 1]."""
     free = mean(values)
     return Estimate(free.value, max(0.0, free.low), min(1.0, free.high), free.n)
 

@@ -9,32 +9,51 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from bench.boards.ablations import Ablation, Point, Reading
+from bench.boards.ablation import Ablation, Point
+from bench.boards.cells import Reading
+from bench.boards.columns import percent
 from bench.boards.intervals import Estimate
-from bench.cli.leaderboard import percent, setting
-from bench.results.rows import ProtectRow, Row, StealRow
+from bench.boards.seen import name_of
+from bench.planning.coverage import CONTROL_DEFENSE, Coverage
+from bench.planning.labels import access_of
+from bench.planning.protocol import Protocol
+from bench.results.rows import Defended, Row, StealRow
 
 
-def unswept(rows: Iterable[Row], found: Sequence[Ablation]) -> list[Row]:
+def unswept(
+    rows: Iterable[Row], found: Iterable[Ablation], protocol: Protocol
+) -> list[Row]:
     """`rows` without those of variants that an ablation's table shows already.
 
     A sweep would otherwise fill the boards with its points, and take the rank from all
     that stands beside them. Official rows are always kept: they are to be ranked.
+
+    Args:
+        rows: Of all tables.
+        found: Their ablations, in the words of `protocol`.
+        protocol: Decides what is official.
     """
+    coverage = Coverage(protocol)
     swept = {
-        (one.kind, point.label)
+        (one.varied, point.label)
         for one in found
         for point in one.points
-        if "[" in point.label
+        if point.label != name_of(point.label)
     }
 
     def is_swept(row: Row) -> bool:
-        if not isinstance(row, ProtectRow | StealRow):
-            return False
-        attack = row.attack if isinstance(row, StealRow) else ""
-        return not swept.isdisjoint({("defense", row.defense), ("attack", attack)})
+        labels = set()
+        if isinstance(row, Defended):
+            labels.add(("defense", coverage.defense(row)))
+        if isinstance(row, StealRow):
+            labels.add(("attack", coverage.attack(row)))
+            labels.add(("track", coverage.track(access_of(row))))
+        return not swept.isdisjoint(labels)
 
-    return [row for row in rows if row.official or not is_swept(row)]
+    def is_official(row: Row) -> bool:
+        return coverage.ranks and coverage.covers(row)
+
+    return [row for row in rows if not is_swept(row) or is_official(row)]
 
 
 def ablation_tables(found: Iterable[Ablation]) -> Iterator[Table]:
@@ -45,10 +64,11 @@ def ablation_tables(found: Iterable[Ablation]) -> Iterator[Table]:
 
 def _table(one: Ablation) -> Table:
     held = f" with {escape(one.held)}" if one.held else ""
-    by = f", students by {escape(one.attack)}" if one.kind == "defense" else ""
+    by = f", students by {escape(one.attack)}" if one.varied != "attack" else ""
+    under = f" in {escape(one.track)}" if one.varied != "track" else ""
     table = Table(
-        title=f"[bold]{escape(one.name)}[/]{held}{by}: "
-        f"{escape(setting(one.place))} [dim](an ablation)[/]",
+        title=f"[bold]{escape(one.name)}[/]{held}{by}{under}: "
+        f"{escape(str(one.place))} [dim](an ablation)[/]",
         caption="in percent, with 95 % intervals over (n) seeds",
         title_justify="left",
         caption_justify="left",
@@ -56,7 +76,7 @@ def _table(one: Ablation) -> Table:
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    of_defense, zero_is = one.kind == "defense", one.zero_is or "zero line"
+    of_defense, zero_is = one.varied == "defense", one.zero_is or "zero line"
     heads = [f"student from {who}" for who in one.defenses]
     heads = ["teacher", "student"] if of_defense else [*heads, zero_is]
     for head in (one.option, *heads):
@@ -69,7 +89,7 @@ def _table(one: Ablation) -> Table:
         table.add_row(*(line if flagged else line[:-1]))
     if of_defense:
         table.add_section()
-        table.add_row("none", _value(one.undefended), _value(one.control))
+        table.add_row(CONTROL_DEFENSE, _value(one.undefended), _value(one.control))
         table.add_row(escape(zero_is), "", _known(one.points[0].zero))
     return table
 
@@ -84,7 +104,7 @@ def _line(point: Point, defenses: Sequence[str], heads: Sequence[str]) -> list[s
 
 
 def _value(reading: Reading | None) -> str:
-    return _known(reading.estimate if reading else None)
+    return _known(reading.accuracy if reading else None)
 
 
 def _known(estimate: Estimate | None) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from bench.cli.report import console, say
 from bench.errors import BenchError
-from bench.plugins import registry
+from bench.plugins.spec import split
 
 
 def register(app: typer.Typer) -> None:
@@ -23,10 +23,10 @@ def check(
     ],
 ) -> int:
     """Run every promise of the contract on one plugin; seconds, on the CPU."""
-    from bench.plugins import contract
+    from bench.contract import check as contract
 
     kind, cls = contract.find(plugin)
-    out, broken = Console(), 0
+    out, broken = console(), 0
     for promise in contract.PROMISES[kind]:
         title = (promise.__doc__ or promise.__name__).partition("\n")[0]
         try:
@@ -37,6 +37,6 @@ def check(
         else:
             out.print(f"[green]kept[/]   {escape(title)}")
     of = len(contract.PROMISES[kind])
-    name = registry.split(plugin)[0]
-    out.print(f"{kind} {name}: {of - broken} of {of} promises kept", highlight=False)
+    name = split(plugin)[0]
+    say(out, f"{kind} {name}: {of - broken} of {of} promises kept")
     return 4 if broken else 0

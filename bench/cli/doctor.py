@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from bench import __version__
+from bench.cli.report import console
+from bench.code import Code
+from bench.entry_points import GROUPS, installed
 from bench.errors import BadPlugin, BenchError, Unfit
 from bench.plugins import registry
 
@@ -41,16 +43,16 @@ def doctor(
         "store": lambda: _store(store),
         "results": lambda: _results(results),
     }
-    out, ill = Console(), 0
+    out, bad = console(), 0
     for name, look in checks.items():
         try:
             text, mark = look(), "[green]ok[/] "
         except (BenchError, ImportError) as error:
-            text, mark, ill = str(error), "[red]ill[/]", ill + 1
+            text, mark, bad = str(error), "[red]bad[/]", bad + 1
         out.print(
             f"{mark} [bold]{name}[/]: {escape(text)}", highlight=False, soft_wrap=True
         )
-    return 3 if ill else 0
+    return 3 if bad else 0
 
 
 def _code() -> str:
@@ -86,16 +88,27 @@ def _device() -> str:
 
 
 def _plugins() -> str:
-    cards = [*registry.cards("defense"), *registry.cards("attack")]
-    wrong = []
-    for card in cards:
-        try:
-            registry.load(card.kind, card.name)
-        except BenchError as error:
-            wrong.append(str(error))
+    wrong, count = [], 0
+    for group in GROUPS:
+        for name, entry in installed(group).items():
+            count += 1
+            try:
+                _load(group, name, entry.value)
+            except BenchError as error:
+                wrong.append(f"{GROUPS[group]} {name}: {error}")
     if wrong:
         raise BadPlugin("; ".join(wrong))
-    return f"{len(cards)} load"
+    return f"{count} load"
+
+
+def _load(group: str, name: str, place: str) -> None:
+    """Load the entry `name`; a plugin must be a class of its kind as well."""
+    if group == "bench.attacks":
+        registry.load("attack", name)
+    elif group == "bench.defenses":
+        registry.load("defense", name)
+    elif not callable(Code.at(place).load()):
+        raise BadPlugin(f"{place} is no function")
 
 
 def _store(store: Path) -> str:
@@ -111,6 +124,6 @@ def _store(store: Path) -> str:
 
 
 def _results(results: Path) -> str:
-    from bench.results.store import published
+    from bench.results.publish import published
 
     return f"{results}, {len(published(results))} rows"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -11,13 +13,36 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.boards.ablations import Place, name_of
-from bench.boards.board import Board, Entry
-from bench.boards.cells import Scene
-from bench.boards.intervals import Estimate
+from bench.boards.board import Board
+from bench.boards.board import leaderboard as official
+from bench.boards.columns import COLUMNS, Column, percent, track
+from bench.boards.seen import name_of
+from bench.cli.as_json import dump
+from bench.cli.report import console, say
+from bench.planning.protocol import Protocol
+from bench.results.index import Results
+from bench.results.publish import published
 
 WIDTH = 120
 """Columns that a table needs."""
+
+
+def show_boards(
+    results: Path, protocols: Sequence[Protocol], as_json: bool, as_markdown: bool
+) -> None:
+    """Print the official boards of the tables in the folder `results`."""
+    boards = official(Results(published(results)), protocols)
+    if as_json:
+        dump([asdict(board) for board in boards])
+        return
+    if as_markdown:
+        print(markdown(boards))  # noqa: T201
+        return
+    out = wide(console())
+    if not boards:
+        say(out, f"no official rows in {results}; make some with: bench run")
+    for table in leaderboard(boards, out.width):
+        out.print(table)
 
 
 def wide(console: Console) -> Console:
@@ -27,20 +52,8 @@ def wide(console: Console) -> Console:
     return console
 
 
-def percent(estimate: Estimate | None, signed: bool = False) -> str:
-    """A share as "98.3 [97.1, 99.5]" in percent; a dash where there is none."""
-    if estimate is None:
-        return "-"
-    sign = "+" if signed else ""
-    value = f"{100 * estimate.value:{sign}.1f}"
-    if estimate.n < 2:
-        return value
-    low, high = 100 * estimate.low, 100 * estimate.high
-    return f"{value} [{low:{sign}.1f}, {high:{sign}.1f}]"
-
-
-def leaderboard(boards: Sequence[Board], width: int = WIDTH) -> Iterator[Table]:
-    """One table a track: ranked defenses, and under each the attacks it met.
+def leaderboard(boards: Iterable[Board], width: int = WIDTH) -> Iterator[Table]:
+    """One table a board: ranked defenses, and under each the attacks it met.
 
     Where `width` is less than a table needs, intervals stand below their value.
     """
@@ -48,27 +61,43 @@ def leaderboard(boards: Sequence[Board], width: int = WIDTH) -> Iterator[Table]:
         yield _table(board, width)
 
 
-def setting(place: Scene | Place) -> str:
-    """Data and networks, and what is unusual about the data and the numbers."""
-    share, precision = place.data_share, place.precision
-    some = f" ({100 * share:g} % of it)" if share < 1 else ""
-    kind = f", {precision}" if precision != "fp32" else ""
-    return f"{place.dataset}{some}{kind}, {place.teacher} to {place.student}"
-
-
 def _table(board: Board, width: int) -> Table:
     # Spaces that become line breaks: none, the first, or on a narrow terminal all.
     breaks = 0 if width >= WIDTH else 1 if width >= 100 else -1
 
-    def fit(text: str) -> str:
-        return text.replace(" ", "\n", breaks)
+    def fit(column: Column, text: str) -> str:
+        return text if column.is_name else text.replace(" ", "\n", breaks)
 
-    scene = board.scene
+    table = _empty(board)
+    for column in COLUMNS:
+        texts = [column.text(entry, board) for entry in board.entries]
+        texts += [column.of_cell(cell) for e in board.entries for cell in e.cells]
+        title = column.title.replace(" ", "\n") if column.is_name else column.title
+        table.add_column(fit(column, title), **_layout(column, texts))
+    for entry in board.entries:
+        table.add_row(*(fit(c, escape(c.text(entry, board))) for c in COLUMNS))
+        for cell in entry.cells:
+            if cell.attack != entry.strongest:
+                below = (fit(c, escape(c.of_cell(cell))) for c in COLUMNS)
+                table.add_row(*below, style="dim")
+    return table
+
+
+def _layout(column: Column, texts: Iterable[str]) -> dict[str, Any]:
+    """How a column is set; names are broken within their brackets at most."""
+    if column.is_name:
+        longest = max((len(name_of(text)) for text in texts), default=0)
+        style = "bold" if column.name == "defense" else ""
+        return {"overflow": "fold", "min_width": longest, "style": style}
+    return {"no_wrap": True, "justify": "right" if column.is_number else "left"}
+
+
+def _empty(board: Board) -> Table:
+    """A table with title and caption."""
     departs = " [dim](not ranked: a study, or apart from its protocol)[/]"
-    share = f", {100 * scene.fraction:g} % of the images" if scene.fraction < 1 else ""
-    table = Table(
-        title=f"[bold]{scene.track}[/]{share}: {escape(setting(scene))}, "
-        f"protocol {escape(scene.protocol)} {scene.protocol_version}"
+    where = f"{escape(str(board.scene.place))}, protocol {escape(board.protocol)}"
+    return Table(
+        title=f"[bold]{escape(track(board))}[/]: {where} {board.version}"
         f"{'' if board.official else departs}",
         caption=f"in percent, with 95 % intervals over n seeds; "
         f"zero line Z = {percent(board.zero)} ({escape(board.zero_is or 'missing')}), "
@@ -81,41 +110,6 @@ def _table(board: Board, width: int) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    table.add_column("rank", justify="right", no_wrap=True)
-    table.add_column("defense", **_names(e.defense for e in board.entries))
-    table.add_column("teacher", justify="right", no_wrap=True)
-    attacks = _names(c.attack for e in board.entries for c in e.cells)
-    table.add_column("strongest\nattack", **attacks)
-    table.add_column(fit("student accuracy"), no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column(fit("naive damage"), no_wrap=True)
-    table.add_column("immunity", no_wrap=True)
-    for entry in board.entries:
-        teacher, student = entry.teacher_accuracy, entry.student_accuracy
-        table.add_row(
-            rank(entry),
-            f"[bold]{escape(entry.defense)}[/]",
-            f"{100 * teacher.value:.1f}" if teacher else "-",
-            escape(entry.strongest) or "-",
-            fit(percent(student)),
-            str(student.n) if student else "0",
-            fit(percent(entry.naive_damage, signed=True)),
-            fit(immunity(entry)),
-        )
-        for cell in entry.cells:
-            if cell.attack != entry.strongest:
-                table.add_row(
-                    *("", "", "", f"[dim]{escape(cell.attack)}[/]"),
-                    f"[dim]{fit(percent(cell.accuracy))}[/]",
-                    f"[dim]{len(cell.by_seed)}[/]",
-                )
-    return table
-
-
-def _names(labels: Iterable[str]) -> dict[str, Any]:
-    """How a column of `labels` is broken: within their brackets at most."""
-    bare = map(name_of, labels)
-    return {"overflow": "fold", "min_width": max(map(len, bare), default=0)}
 
 
 def _flags(board: Board) -> str:
@@ -124,53 +118,24 @@ def _flags(board: Board) -> str:
     return "".join(escape(f"\n{name}: {flags}") for name, flags in flagged)
 
 
-def markdown(boards: Sequence[Board]) -> str:
+def markdown(boards: Iterable[Board]) -> str:
     """The same in Markdown, for a README: a table for all tracks of a setting."""
-    tables: dict[str, list[Board]] = defaultdict(list)
+    settings: dict[str, list[Board]] = defaultdict(list)
     for board in boards:
-        scene = board.scene
-        protocol = f"protocol `{scene.protocol}` {scene.protocol_version}"
-        tables[f"{setting(scene)}, {protocol}:"].append(board)
-    return "\n\n".join(f"{name}\n\n{_lines(mine)}" for name, mine in tables.items())
+        protocol = f"protocol `{board.protocol}` {board.version}"
+        settings[f"{board.scene.place}, {protocol}:"].append(board)
+    return "\n\n".join(f"{name}\n\n{_lines(mine)}" for name, mine in settings.items())
 
 
-def _lines(boards: Iterable[Board]) -> str:
-    lines = [
-        "| track | rank | defense | teacher | strongest attack | student accuracy | n "
-        "| naive damage | immunity |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+def _lines(boards: Sequence[Board]) -> str:
+    titles = ["track", *(column.title for column in COLUMNS)]
+    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for board in boards:
-        part = board.scene.fraction
-        share = f" ({100 * part:g} % of the images)" if part < 1 else ""
         for entry in board.entries:
-            teacher, student = entry.teacher_accuracy, entry.student_accuracy
-            cells = (
-                board.scene.track + share,
-                rank(entry),
-                f"`{entry.defense}`",
-                f"{100 * teacher.value:.1f}" if teacher else "-",
-                f"`{entry.strongest}`" if entry.strongest else "-",
-                percent(student),
-                str(student.n) if student else "0",
-                percent(entry.naive_damage, signed=True),
-                immunity(entry),
-            )
-            lines.append(f"| {' | '.join(cells)} |")
+            texts = [_text(column, column.text(entry, board)) for column in COLUMNS]
+            lines.append(f"| {' | '.join([track(board), *texts])} |")
     return "\n".join(lines)
 
 
-def rank(entry: Entry) -> str:
-    """The group's number, or why there is none."""
-    if entry.defense == "none":
-        return "control"
-    done, of = entry.coverage
-    unranked = "not ranked" if entry.complete else f"{done}/{of} done"
-    return str(entry.group) if entry.group else unranked
-
-
-def immunity(entry: Entry) -> str:
-    """The immunity in percent; words where there is none."""
-    if entry.defense == "none":
-        return "-"
-    return percent(entry.immunity) if entry.immunity else "unresolved"
+def _text(column: Column, text: str) -> str:
+    return f"`{text}`" if column.is_name and text != "-" else text

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from bench.cli.report import say
+from bench.cli.protocols import Protocols, shown
+from bench.cli.report import console, say
 from bench.errors import BadResults
 
 
@@ -30,14 +30,14 @@ def publish(
     ] = False,
 ) -> None:
     """Gather the rows of a store into the tables of a results folder."""
+    from bench.results.publish import publish as merge
     from bench.results.store import Store
-    from bench.results.store import publish as merge
 
     results = results.expanduser()
     rows = list(Store(store.expanduser().resolve()).rows())
     everything = merge(rows, results, again=force)
     say(
-        Console(),
+        console(),
         f"{len(rows)} rows in {store}, {len(everything)} published in {results}",
     )
 
@@ -47,14 +47,18 @@ def site(
         "results"
     ),
     out: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("site/build"),
+    protocol: Protocols = None,
 ) -> None:
     """Make the static site from the published tables."""
-    from bench.boards.papers import literature
+    from bench.boards.overview import Overview
     from bench.pages import build
-    from bench.results.store import published
+    from bench.results.index import Results
+    from bench.results.literature import literature
+    from bench.results.publish import published
 
     results, out = results.expanduser(), out.expanduser()
     if not results.exists():
         raise BadResults(f"there is no folder {results}; make one with: bench run")
-    count = build(published(results), out, literature(results))
-    say(Console(), f"{count} pages; open {(out / 'index.html').resolve()}")
+    overview = Overview(Results(published(results)), shown(protocol))
+    count = build(overview, out, literature(results))
+    say(console(), f"{count} pages; open {(out / 'index.html').resolve()}")

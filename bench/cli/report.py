@@ -11,33 +11,35 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bench.cli.as_json import dump
+from bench.errors import Status
 
 if TYPE_CHECKING:
-    from bench.boards.ablations import Ablation
+    from bench.boards.ablation import Ablation
     from bench.boards.board import Board
     from bench.planning.plan import Plan
-    from bench.planning.tasks import Task
     from bench.results.rows import Row
     from bench.results.store import Store
-
-FAILED = ("failed", "oom", "diverged", "timeout")
-"""Statuses that make the command end with 1."""
+    from bench.stages import Task
 
 
 def show_plan(
     made: Plan, done: Mapping[Task, Row], store: Store, as_json: bool
 ) -> None:
     """Print the plan with what is cached."""
-    from bench.planning.tasks import key
-
+    ranked = made.ranked
     lines = [
-        {"key": key(t), "task": t.label, "cached": t in done, "official": t.official}
-        for t in made.tasks
+        {
+            "key": task.key,
+            "task": task.label,
+            "cached": task in done,
+            "official": task in ranked,
+        }
+        for task in made.tasks
     ]
     if as_json:
         dump({"tasks": lines, "store": str(store.root)})
         return
-    out = Console()
+    out = console()
     for line in lines:
         state = "cached" if line["cached"] else "to do "
         odd = "" if line["official"] else "  (not ranked)"
@@ -45,15 +47,19 @@ def show_plan(
     say(out, f"{_count(made, len(done))}; nothing was run")
 
 
-def say(console: Console, text: str) -> None:
+def console(stderr: bool = False) -> Console:
+    """A terminal, or whatever stands in for it; `:Fog:` in a name is no emoji."""
+    return Console(stderr=stderr, emoji=False)
+
+
+def say(out: Console, text: str) -> None:
     """Print one line as it is: brackets in it are no markup."""
-    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _count(made: Plan, cached: int) -> str:
-    kinds = Counter(type(task).__name__ for task in made.tasks)
-    names = {"TrainTeacher": "teachers", "Protect": "releases", "Steal": "students"}
-    parts = ", ".join(f"{kinds[kind]} {name}" for kind, name in names.items())
+    kinds = Counter(task.plural for task in made.tasks)
+    parts = ", ".join(f"{count} {name}" for name, count in kinds.items())
     return f"{len(made.tasks)} tasks ({parts}), {cached} cached"
 
 
@@ -66,31 +72,32 @@ def conclude(
     store: Store,
     as_json: bool,
 ) -> int:
-    """Print what a person wants to know, publish, and give the exit code.
+    """Publish, print what a person wants to know, and give the exit code.
 
     The points of a sweep stand in tables of their own and not on the printed boards;
     the boards of `--json` hold them all.
     """
     from bench.boards.ablations import ablations
     from bench.boards.board import boards
-    from bench.results.store import publish
+    from bench.results.publish import publish
 
     everything = {**done, **rows}
     ordered = [everything[task] for task in made.tasks if task in everything]
-    varied = ablations(ordered)
-    failed = [(task, row) for task, row in rows.items() if row.status in FAILED]
+    publish(ordered, results, again=force)
+    protocol = made.request.protocol
+    varied = ablations(ordered, protocol)
+    failed = [(t, row) for t, row in rows.items() if Status(row.status).is_failure]
+    code = 1 if failed or made.broken else 0
     if as_json:
-        publish(ordered, results, again=force)
-        dump(_as_json(ordered, boards(ordered), varied))
-        return 1 if failed or made.broken else 0
+        dump(_as_json(ordered, boards(ordered, protocol), varied))
+        return code
 
     from bench.cli.ablation import ablation_tables, unswept
     from bench.cli.leaderboard import leaderboard, wide
 
-    out = wide(Console())
-    for table in leaderboard(boards(unswept(ordered, varied)), out.width):
-        out.print(table)
-    for table in ablation_tables(varied):
+    out = wide(console())
+    shown = boards(unswept(ordered, varied, protocol), protocol)
+    for table in (*leaderboard(shown, out.width), *ablation_tables(varied)):
         out.print(table)
     seconds = sum(row.seconds for row in rows.values())
     say(
@@ -98,17 +105,14 @@ def conclude(
         f"{_count(made, len(done))}, {len(rows)} done now in {seconds:.0f} s of work, "
         f"{len(failed) + len(made.broken)} failed",
     )
-    from bench.planning.tasks import key
-
     for task, row in failed:
-        log = store.folder(key(task)) / "log.txt"
+        log = store.folder(task.key) / "log.txt"
         where = f" ({log})" if log.exists() else ""
         say(out, f"  {row.status}: {task.label}: {row.reason}{where}")
     for text in made.broken:
         say(out, f"  broken: {text}")
-    publish(ordered, results, again=force)
     say(out, f"rows in {results}; make the pages with: bench site")
-    return 1 if failed or made.broken else 0
+    return code
 
 
 def _as_json(

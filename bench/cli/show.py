@@ -1,4 +1,4 @@
-"""`bench list` and `bench show`: what there is to name, and what is known of it."""
+"""`bench show`: the leaderboard, or all that is known of one name."""
 
 from __future__ import annotations
 
@@ -9,62 +9,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench import names
 from bench.cli.as_json import dump
-from bench.cli.report import say
+from bench.cli.protocols import Protocols, shown
+from bench.cli.report import console
 from bench.errors import UnknownName
 from bench.planning import protocol
 from bench.plugins import registry
+from bench.plugins.option_values import options_of
+from bench.plugins.spec import split
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    app.command(name="list")(list_)
+    """Add the command to `app`."""
     app.command()(show)
-
-
-def list_(
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-) -> None:
-    """Defenses, attacks, protocols, data sets and networks by name."""
-    plugins = [*registry.cards("defense"), *registry.cards("attack")]
-    protocols = {name: protocol.load(name).summary for name in protocol.names()}
-    sets = {k: v.summary for k, v in names.DATASETS.items()} | names.FORMATS
-    if as_json:
-        dump(
-            {
-                "plugins": [asdict(card) for card in plugins],
-                "protocols": protocols,
-                "data sets": sets,
-                "networks": names.NETWORKS,
-            }
-        )
-        return
-    out = Console()
-    for kind in ("defense", "attack"):
-        rows = {
-            card.name: f"broken: {card.broken}" if card.broken else card.summary
-            for card in plugins
-            if card.kind == kind
-        }
-        out.print(_names(f"{kind}s", rows))
-    out.print(_names("protocols", protocols))
-    out.print(_names("data sets", sets))
-    out.print(_names("networks", names.NETWORKS))
-    out.print("options, paper and threat model of one: bench show NAME")
-
-
-def _names(title: str, rows: dict[str, str]) -> Table:
-    table = Table(box=None, show_header=False, title=title, title_justify="left")
-    table.add_column(style="bold", min_width=14)
-    table.add_column()
-    for name, text in rows.items():
-        table.add_row(f"  {name}", escape(text))
-    return table
 
 
 def show(
@@ -85,14 +45,17 @@ def show(
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="The leaderboard for a README.")
     ] = False,
+    protocols: Protocols = None,
 ) -> None:
     """The leaderboard, or all that is known of one name."""
     results = results.expanduser()
     if not what:
-        _show_boards(results, as_json, as_markdown)
+        from bench.cli.leaderboard import show_boards
+
+        show_boards(results, shown(protocols), as_json, as_markdown)
         return
     if what == "columns":
-        from bench.results.columns import markdown
+        from bench.results.schema_doc import markdown
 
         print(markdown(), end="")  # noqa: T201
         return
@@ -109,7 +72,7 @@ def show(
     table.add_column()
     for name, value in facts.items():
         table.add_row(name, escape(_text(value)))
-    Console().print(table)
+    console().print(table)
 
 
 def _text(value: object) -> str:
@@ -130,7 +93,7 @@ def _flat(
 
 
 def _plugin(spec: str) -> dict[str, Any] | None:
-    name, asked = registry.split(spec)
+    name, asked = split(spec)
     known = {*registry.installed("defense"), *registry.installed("attack")}
     if name not in known and ":" not in name:
         return None
@@ -149,7 +112,7 @@ def _card(
     facts["what"] = "\n\n".join(" ".join(text.split()) for text in paragraphs)
     if cls.paper:
         facts["paper"] = f"{cls.paper.title} ({cls.paper.year}), {cls.paper.url}"
-    for option, value in registry.options_of(cls, name, asked).items():
+    for option, value in options_of(cls, name, asked).items():
         facts[f"option {option}"] = repr(value)
     return facts
 
@@ -161,30 +124,12 @@ def _protocol(name: str) -> dict[str, Any] | None:
 
 
 def _row(key: str, results: Path, store: Path) -> dict[str, Any] | None:
+    from bench.results.publish import published
     from bench.results.rows import BULKY, Row
-    from bench.results.store import Store, published
+    from bench.results.store import Store
 
     rows: list[Row] = [*published(results), *Store(store.expanduser().resolve()).rows()]
     for row in rows:
         if row.key.startswith(key) and len(key) >= 4:
             return {k: v for k, v in asdict(row).items() if k not in BULKY}
     return None
-
-
-def _show_boards(results: Path, as_json: bool, as_markdown: bool) -> None:
-    from bench.boards.board import official_boards
-    from bench.cli.leaderboard import leaderboard, markdown, wide
-    from bench.results.store import published
-
-    boards = official_boards(published(results))
-    if as_json:
-        dump([asdict(b) for b in boards])
-        return
-    if as_markdown:
-        print(markdown(boards))  # noqa: T201
-        return
-    out = wide(Console())
-    if not boards:
-        say(out, f"no official rows in {results}; make some with: bench run")
-    for table in leaderboard(boards, out.width):
-        out.print(table)

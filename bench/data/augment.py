@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.seeds import derive
-
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -28,6 +26,12 @@ class Augmentation:
     def codes(self) -> int:
         """How many different results one image can have."""
         return (2 * self.rotate + 1) * (2 * self.pad + 1) ** 2 * (1 + self.flip)
+
+    @property
+    def still(self) -> int:
+        """The code that leaves an image as it is."""
+        span = 2 * self.pad + 1
+        return ((self.rotate * span + self.pad) * span + self.pad) * (1 + self.flip)
 
     def apply(self, pixels: Tensor, code: Tensor) -> Tensor:
         """Change each of `(B, C, H, W)` as its `code` in `(B,)` says.
@@ -80,21 +84,3 @@ def rotated(pixels: Tensor, angle: Tensor) -> Tensor:
 
 PLAIN = Augmentation()
 """Leaves every image as it is."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Which view of each image an epoch shows, whoever looks and in whatever order.
-
-    All who train on the same images under one schedule meet the same views in the same
-    epoch, so that a teacher's replies to an epoch serve every one of them.
-    """
-
-    augment: Augmentation
-    seed: int
-
-    def views(self, epoch: int, count: int) -> Tensor:
-        """The views of `count` images in `epoch`, counted from 0; `(N,)` on the CPU."""
-        draw = torch.Generator().manual_seed(derive("epoch", self.seed, epoch))
-        codes = torch.randint(self.augment.codes, (count,), generator=draw)
-        return torch.arange(count) * self.augment.codes + codes

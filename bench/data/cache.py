@@ -3,9 +3,10 @@
     $BENCH_DATA/decoded/<set>-<stamp>.safetensors    pixels, labels and what is public
     $BENCH_DATA/raw/<set>/                           what was downloaded
 
-The stamp is a hash of the source's file names, sizes and times: a folder that changed
-is decoded again. A file is written aside and renamed, so two workers that start
-together do the work twice and neither sees half a file.
+The stamp is a hash of the source's file names, sizes and times, and of outside code
+that decodes: a folder that changed is decoded again. A file is written aside and
+renamed, so two workers that start together do the work twice and neither sees half a
+file.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from bench.data.augment import Augmentation
 from bench.data.dataset import Dataset
-from bench.data.images import Images
+from bench.data.images import Images, fingerprint_of
 from bench.errors import BadData, Unfit
 
 LAYOUT = 1
@@ -47,7 +48,6 @@ class Decoded:
 class Source:
     """Where the images of a data set come from; `decode` runs when they are new."""
 
-    name: str
     files: Iterable[Path]
     decode: Callable[[], Decoded]
     augment: Callable[[int], Augmentation]
@@ -55,6 +55,8 @@ class Source:
     mean: tuple[float, ...] = ()
     """Empty: of the training pixels."""
     std: tuple[float, ...] = ()
+    surrogate: Callable[[], Images] | None = None
+    """As in `Dataset`."""
 
 
 def home() -> Path:
@@ -63,15 +65,21 @@ def home() -> Path:
     return Path(named or "~/.cache/distill-bench").expanduser().absolute()
 
 
-def cached(source: Source) -> Dataset:
+def cached(source: Source, name: str, version: str = "") -> Dataset:
     """The data set of `source`, decoded now or before.
+
+    Args:
+        source: Where its images come from.
+        name: What rows call it.
+        version: Of the code that decodes; empty for the bench's own, see `LAYOUT`.
 
     Raises:
         BadData: a file of the source is not what it must be.
         Unfit: the cache folder takes no files.
     """
-    plain = re.sub(r"\W+", "-", Path(source.name).name)
-    path = home() / "decoded" / f"{plain}-{_stamp(source)}.safetensors"
+    plain = re.sub(r"\W+", "-", Path(name).name)
+    stamp = _stamp(source.files, f"{LAYOUT}{version} {name}")
+    path = home() / "decoded" / f"{plain}-{stamp}.safetensors"
     if not _whole(path):
         _write(source, path)
     with safe_open(path, framework="pt") as file:
@@ -81,20 +89,21 @@ def cached(source: Source) -> Dataset:
     held = load_file(path)
     train = Images(held["train.pixels"], held["train.labels"])
     return Dataset(
-        name=source.name,
+        name=name,
         classes=tuple(facts["classes"]),
         train=train,
         test=Images(held["test.pixels"], held["test.labels"]),
         augment=source.augment(train.pixels.shape[2]),
         mean=source.mean or tuple(facts["mean"]),
         std=source.std or tuple(facts["std"]),
+        surrogate=source.surrogate,
         known=facts["fingerprint"],
     )
 
 
-def _stamp(source: Source) -> str:
-    digest = sha256(f"{LAYOUT} {source.name}".encode())
-    for path in source.files:
+def _stamp(files: Iterable[Path], start: str) -> str:
+    digest = sha256(start.encode())
+    for path in files:
         try:
             stat = path.stat()
         except OSError as error:
@@ -134,12 +143,11 @@ def _packed(found: Decoded) -> tuple[dict[str, Tensor], dict[str, object]]:
     """The tensors of a cache file, and what it tells of them."""
     train, test, classes = found.train, found.test, found.classes
     mean, std = spread(train.pixels)
-    plain = Dataset("", classes, train, test, Augmentation(), mean, std)
     parts = {"train": train, "test": test}
     tensors = {f"{k}.pixels": v.pixels.contiguous() for k, v in parts.items()}
     tensors |= {f"{k}.labels": v.labels.contiguous() for k, v in parts.items()}
     facts = {"classes": classes, "mean": mean, "std": std}
-    return tensors, {**facts, "fingerprint": plain.fingerprint}
+    return tensors, {**facts, "fingerprint": fingerprint_of(train, test)}
 
 
 def spread(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

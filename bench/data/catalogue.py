@@ -1,62 +1,90 @@
-"""Data sets and their surrogates by name."""
+"""Data sets and their surrogates by name.
+
+A factory gives a `Dataset`, or a `Source` whose images are then kept decoded. It is
+named in the group `bench.datasets` of `pyproject.toml`, ours and outsiders' alike, or
+is asked for by its place. A format, in the group `bench.formats`, does the same from a
+folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import torch
 
+from bench.code import Code
 from bench.data.cache import Source, cached, home
 from bench.data.dataset import Dataset
-from bench.data.digits import digits, photograph_patches
-from bench.data.folder import folder
 from bench.data.images import Images
-from bench.data.parquet import parquet
-from bench.data.tiny_imagenet import tiny_imagenet
-from bench.data.vision import cifar10, cifar100, fashion_mnist
-from bench.errors import UnknownName
+from bench.entry_points import installed, is_ours, place_of, short_name
+from bench.errors import BadData, BadPlugin, BenchError, UnknownName
 
-SETS: dict[str, Callable[[], Dataset]] = {
-    "digits": digits,
-    "fashion_mnist": lambda: cached(fashion_mnist()),
-    "cifar10": lambda: cached(cifar10()),
-    "cifar100": lambda: cached(cifar100()),
-    "tiny_imagenet": lambda: cached(tiny_imagenet()),
-}
-OWN: dict[str, Callable[[Path], Source]] = {"folder": folder, "parquet": parquet}
-"""Formats of the user's own sets, which are named FORMAT:DIR."""
-SURROGATES: dict[str, Callable[[], Images]] = {
-    "digits": photograph_patches,
-    "cifar10": lambda: _unlabelled("cifar100"),
-    "cifar100": lambda: _unlabelled("cifar10"),
-}
-"""Other people's images, by the data set that they stand in for."""
+SETS, FORMATS = "bench.datasets", "bench.formats"
+"""Groups of entry points."""
 
 
 @cache
 def load(name: str) -> Dataset:
-    """The data set called `name`, or FORMAT:DIR, on the CPU; read once a process.
+    """The data set called `name`, on the CPU; read once a process.
+
+    Args:
+        name: An installed name, "FORMAT:DIR", "module:factory" or
+            "path/file.py:factory". A file runs as a copy, beside copies of the files
+            that it imports: it finds its images by an absolute path, or by one from
+            the working folder.
 
     Raises:
         BadData: its files are not what they must be.
+        BadPlugin: its factory cannot be loaded, or gives something else.
         Unfit: it is not on this machine and cannot be brought here.
         UnknownName: there is none.
     """
     form, colon, path = name.partition(":")
-    if colon and form in OWN:
+    folder: list[Path] = []
+    if colon and form in installed(FORMATS):
+        folder = [_folder(path)]
         # Rows carry the name as it was written, and no path of this machine beyond it.
-        return cached(replace(OWN[form](_place(Path(path).expanduser())), name=name))
-    if name not in SETS:
-        raise UnknownName.among("data set", name, SETS, "bench list")
-    return SETS[name]()
+        place, called = place_of(FORMATS, form), name
+    else:
+        place, called = place_of(SETS, name), short_name(SETS, name)
+    code = Code.at(place)
+    make = factory(code)
+    try:
+        made = make(*folder)
+    except BenchError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise BadPlugin(
+            f"data set {name!r} cannot be made: {type(error).__name__}: {text}"
+        ) from error
+    if isinstance(made, Source):
+        return cached(made, called, "" if is_ours(place) else code.hash)
+    if isinstance(made, Dataset):
+        return made.called(called)
+    raise BadPlugin(
+        f"data set {name!r} gives {type(made).__name__}, not a Dataset or a Source"
+    )
 
 
-def _place(path: Path) -> Path:
+def factory(code: Code) -> Callable[..., object]:
+    """What makes a data set.
+
+    Raises:
+        BadPlugin: it cannot be loaded, or is no function.
+    """
+    made = code.load()
+    if not callable(made):
+        raise BadPlugin(f"{code.module}:{code.name} is no function")
+    return made
+
+
+def _folder(path: str) -> Path:
     """`path` from the working folder, or from the cache folder where that has it."""
-    here, there = path.absolute(), home() / path
+    given = Path(path).expanduser()
+    here, there = given.absolute(), home() / given
     return there if there.exists() and not here.exists() else here
 
 
@@ -65,16 +93,23 @@ def surrogate(name: str) -> Images:
     """Images of the shape of data set `name` that come from elsewhere.
 
     Raises:
-        BadData: their files are not what they must be.
+        BadData: their files are not what they must be, or their shape is another.
         Unfit: they are not on this machine and cannot be brought here.
-        UnknownName: none are known for it.
+        UnknownName: there is no such data set, or it declares no surrogate.
     """
-    if name not in SURROGATES:
-        raise UnknownName.among("surrogate for", name, SURROGATES, "bench list")
-    return SURROGATES[name]()
+    dataset = load(name)
+    if dataset.surrogate is None:
+        raise UnknownName(f"data set {name!r} declares no surrogate images")
+    images = dataset.surrogate()
+    shape = tuple(images.pixels.shape[1:])
+    if shape != dataset.shape:
+        raise BadData(
+            f"surrogate images of {name!r} have the shape {shape}, not {dataset.shape}"
+        )
+    return images
 
 
-def _unlabelled(name: str) -> Images:
-    """The training images of data set `name`; its classes are another's."""
+def unlabelled(name: str) -> Images:
+    """The training images of data set `name`, all of class 0: a surrogate elsewhere."""
     found = load(name).train
     return Images(found.pixels, torch.zeros_like(found.labels))

@@ -12,7 +12,7 @@ from bench.data.images import Images
 
 
 def digits() -> Dataset:
-    """scikit-learn's 1,797 handwritten digits of 8x8 pixels with 17 grey levels.
+    """scikit-learn's 1,797 handwritten digits, 8x8 grey, 17 levels.
 
     From the test set of the UCI Optical Recognition of Handwritten Digits data. The
     split is ours: 70 % to train on, 30 % to test on, stratified, always the same.
@@ -36,6 +36,7 @@ def digits() -> Dataset:
         augment=Augmentation(pad=1),
         mean=tuple(centre.tolist()),
         std=tuple(spread.tolist()),
+        surrogate=photograph_patches,
     )
 
 

@@ -29,7 +29,9 @@ def own(size: int) -> Augmentation:
 
 
 def folder(root: Path) -> Source:
-    """The images under `root`; the names of its folders are the classes.
+    """Your own images: DIR/train/<class>/* and DIR/test/<class>/*.
+
+    The names of the folders are the classes.
 
     Raises:
         BadData: a folder is empty, or test has a class that train has not.
@@ -42,7 +44,6 @@ def folder(root: Path) -> Source:
         raise BadData(f"{root / 'train'} holds no folder of images, one a class")
     train, test = (_part(root / name, classes) for name in ("train", "test"))
     return Source(
-        name=f"folder:{root}",
         files=[*train.files, *test.files],
         decode=lambda: decoded_files(classes, train, test),
         augment=own,

@@ -1,9 +1,11 @@
-"""N images with their classes, cut into shares and dealt in batches."""
+"""N images with their classes: sampled, split, and dealt in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from typing import NamedTuple
 
 import torch
@@ -67,9 +69,10 @@ class Images:
             size: B, images a batch; a last batch of a single image is left out.
             augment: Of each image.
             generator: On the device of the images.
-            views: What to show of each image, `(N,)`; None lets `generator` draw it.
+            views: What to show, one view an image that is to be dealt; None deals all
+                images and lets `generator` draw what is shown of each.
         """
-        count, device = len(self), self.pixels.device
+        count, device = len(self if views is None else views), self.pixels.device
         order = torch.randperm(count, generator=generator, device=device)
         if views is None:
             codes = torch.randint(
@@ -89,19 +92,65 @@ class Images:
         rows, codes = view // augment.codes, view % augment.codes
         return augment.apply(self.pixels[rows], codes).float() / 255
 
-    def share(self, fraction: float, generator: torch.Generator) -> Images:
+    def sample(self, fraction: float, generator: torch.Generator) -> Images:
         """A random `fraction` of each class, at least one image of it, in fixed order.
 
         Args:
             fraction: In (0, 1].
-            generator: Draws the share; on the CPU, so that every device has the same.
+            generator: Draws them; on the CPU, so that every device has the same.
         """
         if fraction == 1:
             return self
-        labels, kept = self.labels.cpu(), []
-        for label in labels.unique():
-            rows = (labels == label).nonzero().flatten()
+        kept = []
+        for rows in self._classes():
             chosen = torch.randperm(len(rows), generator=generator)
             kept.append(rows[chosen[: max(1, round(fraction * len(rows)))]])
-        rows = torch.cat(kept).sort().values.to(self.labels.device)
+        return self._at(torch.cat(kept).sort().values)
+
+    def split(
+        self, fraction: float, generator: torch.Generator
+    ) -> tuple[Images, Images]:
+        """All images in two parts, such as those to fit on and those to validate on.
+
+        The second part holds a random `fraction` of each class. Of two or more images
+        of a class, each part has at least one; a lone one stays in the first part,
+        unless no class has two: then the images are cut as if they were of one class.
+        Both parts keep the order.
+
+        Args:
+            fraction: In (0, 1), of the second part.
+            generator: Draws it; on the CPU, so that every device has the same.
+        """
+        classes = self._classes()
+        if all(len(rows) < 2 for rows in classes):
+            classes = [torch.arange(len(self))]
+        second = torch.zeros(len(self), dtype=torch.bool)
+        for rows in classes:
+            count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+            chosen = torch.randperm(len(rows), generator=generator)
+            second[rows[chosen[: max(0, count)]]] = True
+        return self._at((~second).nonzero()[:, 0]), self._at(second.nonzero()[:, 0])
+
+    def _classes(self) -> list[Tensor]:
+        """The rows of each class, on the CPU; -1, no label, is a class too."""
+        labels = self.labels.cpu()
+        return [(labels == label).nonzero()[:, 0] for label in labels.unique()]
+
+    def _at(self, rows: Tensor) -> Images:
+        rows = rows.to(self.labels.device)
         return Images(self.pixels[rows], self.labels[rows])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits from every pixel and label, in order; computed once."""
+        return fingerprint_of(self)
+
+
+def fingerprint_of(*parts: Images) -> str:
+    """16 hex digits from every pixel and label of all `parts`, in order."""
+    digest = sha256()
+    for images in parts:
+        for tensor in (images.pixels, images.labels):
+            digest.update(str(tuple(tensor.shape)).encode())
+            digest.update(tensor.cpu().contiguous().view(-1).numpy().data)
+    return digest.hexdigest()[:16]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from bench.data.cache import Decoded, Source
 from bench.data.decode import stacked
 from bench.data.folder import listed, own
-from bench.data.hub import class_names, columns, numbered
+from bench.data.hf_schema import class_names, columns, numbered
 from bench.data.images import Images
 from bench.errors import BadData, Unfit
 
@@ -26,7 +26,9 @@ SHARD = re.compile(r"(?P<split>[\w-]+)-(?P<part>\d{5})-of-(?P<of>\d{5})\.parquet
 
 
 def parquet(root: Path) -> Source:
-    """The images in the tables in `root`.
+    """Your own tables: DIR/train-00000-of-00001.parquet and test-...
+
+    The layout is that of image tables on the Hugging Face hub.
 
     Raises:
         BadData: a split or one of its files is missing.
@@ -36,7 +38,6 @@ def parquet(root: Path) -> Source:
         raise Unfit(f"there is no folder {root}")
     train, test = _shards(root, TRAIN), _shards(root, TEST)
     return Source(
-        name=f"parquet:{root}",
         files=[*train, *test],
         decode=lambda: _decode(train, test),
         augment=own,

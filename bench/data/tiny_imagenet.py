@@ -25,7 +25,9 @@ MEAN, STD = (0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262)
 
 
 def tiny_imagenet() -> Source:
-    """110,000 photographs of 200 classes, 64x64; the classes are in order of wnid.
+    """110,000 photographs of 200 classes, 64x64 RGB.
+
+    The classes are in order of their WordNet ids.
 
     Raises:
         BadData: a file or folder of the archive is missing.
@@ -37,7 +39,6 @@ def tiny_imagenet() -> Source:
         raise BadData(f"{root / 'wnids.txt'} names no class")
     train, test = _train(root / "train", wnids), _val(root / "val", wnids)
     return Source(
-        name="tiny_imagenet",
         files=[root / "wnids.txt", root / "words.txt", *train.files, *test.files],
         decode=lambda: decoded_files(_words(root / "words.txt", wnids), train, test),
         augment=lambda _: Augmentation(flip=True, rotate=20),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 
 from bench.data.augment import Augmentation
 from bench.data.cache import Decoded, Source
+from bench.data.catalogue import unlabelled
 from bench.data.download import fetched
 from bench.data.images import Images
 from bench.errors import BadData
@@ -19,7 +22,7 @@ CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)
 
 
 def fashion_mnist() -> Source:
-    """Zalando's 70,000 articles of clothing, 28x28 grey.
+    """70,000 articles of clothing from Zalando, 28x28 grey.
 
     Crop and flip are those of Zhong et al., "Random Erasing Data Augmentation" (AAAI
     2020), whose code trains on this set with RandomCrop(28, padding=4) and a flip.
@@ -28,26 +31,31 @@ def fashion_mnist() -> Source:
 
 
 def cifar10() -> Source:
-    """60,000 photographs of ten classes, 32x32."""
-    return _source("cifar10", "CIFAR10", CIFAR_MEAN, CIFAR_STD)
+    """60,000 photographs of 10 classes, 32x32 RGB."""
+    return _cifar("cifar10", "CIFAR10", other="cifar100")
 
 
 def cifar100() -> Source:
-    """60,000 photographs of a hundred classes, 32x32."""
-    return _source("cifar100", "CIFAR100", CIFAR_MEAN, CIFAR_STD)
+    """60,000 photographs of 100 classes, 32x32 RGB."""
+    return _cifar("cifar100", "CIFAR100", other="cifar10")
 
 
-def _source(
-    name: str, kind: str, mean: tuple[float, ...] = (), std: tuple[float, ...] = ()
-) -> Source:
+def _cifar(name: str, kind: str, other: str) -> Source:
+    """One of the two; the images of the `other` are its surrogate."""
+    return replace(
+        _source(name, kind),
+        mean=CIFAR_MEAN,
+        std=CIFAR_STD,
+        surrogate=partial(unlabelled, other),
+    )
+
+
+def _source(name: str, kind: str) -> Source:
     root = fetched(name, lambda aside: _read(kind, aside, train=True, download=True))
     return Source(
-        name=name,
         files=sorted(path for path in root.rglob("*") if path.is_file()),
         decode=lambda: _decode(kind, root),
         augment=lambda _: Augmentation(pad=4, flip=True),
-        mean=mean,
-        std=std,
     )
 
 

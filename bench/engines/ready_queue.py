@@ -1,38 +1,25 @@
 """Which task may start next: parents first, the longest path behind it first.
 
-Both engines follow one agenda, so they differ in where a task runs and in nothing else.
+Both engines follow one queue, so they differ in where a task runs and in nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from bench.planning.tasks import Protect, Task, TrainTeacher
+from bench.engines.events import Ended, Listener, Started
+from bench.errors import Status
 from bench.results.rows import Row
+from bench.stages.task import Task
 
-Record = Callable[[Task, str, str], Row]
+Record = Callable[[Task, Status, str], Row]
 """Keeps a row for a task that is not performed: task, status, reason."""
 
 
-class Listener(Protocol):
-    """Hears what becomes of the tasks of a plan."""
-
-    def started(self, task: Task) -> None:
-        """The task was handed to a worker."""
-
-    def progress(
-        self, task: Task, step: int, of: int, losses: Mapping[str, float]
-    ) -> None:
-        """The task tells how far it is."""
-
-    def ended(self, task: Task, row: Row) -> None:
-        """The task is over, well or not."""
-
-
 @dataclass
-class Agenda:
+class ReadyQueue:
     """The tasks that are still to do, and what is known of the others."""
 
     waiting: list[Task]
@@ -40,14 +27,16 @@ class Agenda:
     done: set[Task]
     """Ended well, now or in an earlier run."""
     record: Record
-    listener: Listener
+    emit: Listener
     running: set[Task] = field(default_factory=set)
-    failed: dict[Task, str] = field(default_factory=dict)
-    """Ended otherwise, with the reason."""
 
     def __post_init__(self) -> None:
         """Put the longest path first."""
-        self.waiting.sort(key=_depth)
+        self._behind = behind(self.waiting)
+        self._sort()
+
+    def _sort(self) -> None:
+        self.waiting.sort(key=lambda task: -self._behind[task])
 
     @property
     def over(self) -> bool:
@@ -57,42 +46,46 @@ class Agenda:
     def next(self) -> Task | None:
         """A task that may start now, or None while all wait for others."""
         for task in self.waiting:
-            if task.parent is None or task.parent in self.done:
+            if all(parent in self.done for parent in task.parents):
                 self.waiting.remove(task)
                 self.running.add(task)
-                self.listener.started(task)
+                self.emit(Started(task))
                 return task
         return None
 
     def ended(self, task: Task, row: Row) -> None:
-        """Take note of what became of a running task; orphans get a row at once."""
+        """Take in the row of a running task; orphans get theirs at once."""
         self.running.discard(task)
-        self.listener.ended(task, row)
-        if row.status == "ok":
+        self.emit(Ended(task, row))
+        if row.status == Status.OK:
             self.done.add(task)
             return
-        self.failed[task] = row.reason
-        for child in [t for t in self.waiting if t.parent == task]:
-            self.waiting.remove(child)
-            reason = f"not begun, for '{task.label}' ended as {row.status}"
-            self.ended(child, self.record(child, "skipped", reason))
+        for child in [t for t in self.waiting if task in t.parents]:
+            if child in self.waiting:  # it may have been an orphan of another already
+                self.waiting.remove(child)
+                reason = f"not begun: '{task.label}' ended as {row.status}"
+                self.ended(child, self.record(child, Status.SKIPPED, reason))
 
     def put_back(self, tasks: Iterable[Task]) -> None:
         """Let running tasks wait again: their workers are gone."""
         for task in tasks:
             self.running.discard(task)
             self.waiting.append(task)
-        self.waiting.sort(key=_depth)
+        self._sort()
 
 
-def _depth(task: Task) -> int:
-    """How little may depend on it: teachers first, then releases, then students."""
-    return (
-        0 if isinstance(task, TrainTeacher) else 1 if isinstance(task, Protect) else 2
-    )
+def behind(tasks: Iterable[Task]) -> dict[Task, int]:
+    """How long a line of `tasks` builds on each of them; 0 where none does."""
+    tasks = list(tasks)
+    children: dict[Task, list[Task]] = defaultdict(list)
+    for task in tasks:
+        for parent in task.parents:
+            children[parent].append(task)
+    found: dict[Task, int] = {}
 
+    def length(task: Task) -> int:
+        if task not in found:
+            found[task] = max((1 + length(c) for c in children[task]), default=0)
+        return found[task]
 
-def run_here(agenda: Agenda, work: Callable[[Task], Row]) -> None:
-    """Do all of `agenda` in this process, one task after the other."""
-    while (task := agenda.next()) is not None:
-        agenda.ended(task, work(task))
+    return {task: length(task) for task in tasks}

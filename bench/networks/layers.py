@@ -1,13 +1,31 @@
-"""What several families are made of."""
+"""What networks of several families are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Make = Callable[[int, int, int], nn.Module]
 """Makes a block from channels in, channels out and stride."""
+
+
+class Normalise(nn.Module):
+    """(pixels - mean) / std, a value a channel; travels with the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Hold `mean` and `std`, a value a channel, of pixels in [0, 1]."""
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """`(N, C, H, W)` to the same shape."""
+        return (pixels - self.mean) / self.std
 
 
 def convolved(

@@ -50,10 +50,16 @@ def _preactivated(channels: int, classes: int, depth: int) -> nn.Sequential:
 
 
 def resnet20(channels: int, classes: int) -> nn.Sequential:
-    """Three blocks at each of three sizes: 1 + 9 x 2 convolutions and a layer."""
+    """Nine pre-activation blocks, 272,282 parameters for 10 classes in RGB.
+
+    Three at each of three sizes: 1 + 9 x 2 convolutions and a layer.
+    """
     return _preactivated(channels, classes, 3)
 
 
 def resnet32(channels: int, classes: int) -> nn.Sequential:
-    """Five blocks at each of three sizes: 1 + 15 x 2 convolutions and a layer."""
+    """Fifteen pre-activation blocks, 466,714 parameters for 10 classes in RGB.
+
+    Five at each of three sizes: 1 + 15 x 2 convolutions and a layer.
+    """
     return _preactivated(channels, classes, 5)

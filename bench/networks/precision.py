@@ -12,22 +12,22 @@ class Mixed(nn.Sequential):
     """Layers in a row; under bf16 torch's autocast decides which of them use it.
 
     Weights, optimiser states, BatchNorm statistics and what comes out are float32 in
-    either precision, so losses need not know of it.
+    either precision, so losses need not know of it. Layers that bf16 makes slower on
+    processors say so with an attribute `float_on_cpu = True`.
     """
 
-    def __init__(
-        self, *layers: nn.Module, precision: str = "fp32", float_on_cpu: bool = False
-    ) -> None:
+    def __init__(self, *layers: nn.Module, precision: str = "fp32") -> None:
         """Hold `layers`.
 
         Args:
             layers: Called one after the other.
             precision: fp32 or bf16.
-            float_on_cpu: On processors these layers are faster in float32.
         """
         super().__init__(*layers)
         self.precision = precision
-        self.float_on_cpu = float_on_cpu
+        self.float_on_cpu = any(
+            getattr(layer, "float_on_cpu", False) for layer in layers
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """What the last layer makes of `images`."""

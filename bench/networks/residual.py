@@ -62,7 +62,10 @@ def _quarter(inside: int, outside: int, stride: int) -> Block:
 
 
 def resnet8(channels: int, classes: int) -> nn.Sequential:
-    """A residual block at each of three sizes: 1 + 3 x 2 convolutions and a layer."""
+    """Three residual blocks, 77,754 parameters for digits.
+
+    One at each of three sizes: 1 + 3 x 2 convolutions and a layer.
+    """
     return nn.Sequential(
         *convolved(channels, 16, 3),
         nn.ReLU(),
@@ -73,7 +76,10 @@ def resnet8(channels: int, classes: int) -> nn.Sequential:
 
 
 def resnet18(channels: int, classes: int) -> nn.Sequential:
-    """Two blocks of two convolutions at each of four sizes."""
+    """Eight residual blocks, 11,173,962 parameters for 10 classes in RGB.
+
+    Two of two convolutions at each of four sizes.
+    """
     return nn.Sequential(
         *convolved(channels, 64, 3),
         nn.ReLU(),
@@ -84,7 +90,10 @@ def resnet18(channels: int, classes: int) -> nn.Sequential:
 
 
 def resnet34(channels: int, classes: int) -> nn.Sequential:
-    """3, 4, 6 and 3 blocks of two convolutions."""
+    """Sixteen residual blocks, 21,282,122 parameters for 10 classes in RGB.
+
+    3, 4, 6 and 3 of two convolutions.
+    """
     return nn.Sequential(
         *convolved(channels, 64, 3),
         nn.ReLU(),
@@ -95,7 +104,10 @@ def resnet34(channels: int, classes: int) -> nn.Sequential:
 
 
 def resnet50(channels: int, classes: int) -> nn.Sequential:
-    """3, 4, 6 and 3 bottlenecks, four times as wide outside as inside."""
+    """Sixteen bottlenecks, 23,520,842 parameters for 10 classes in RGB.
+
+    3, 4, 6 and 3, four times as wide outside as inside.
+    """
     return nn.Sequential(
         *convolved(channels, 64, 3),
         nn.ReLU(),

@@ -17,10 +17,11 @@ def _grouped(inside: int, outside: int, stride: int) -> Block:
 
 
 def resnext29(channels: int, classes: int) -> nn.Sequential:
-    """Three bottlenecks of 8 groups at each of three sizes: 1 + 9 x 3 convolutions.
+    """Nine grouped bottlenecks, 34,426,698 parameters for 10 classes in RGB.
 
-    Convolutions are drawn by He's rule over their outputs, the last layer over its
-    inputs with no bias at first, as in the Nasty Teacher study.
+    Three of 8 groups at each of three sizes: 1 + 9 x 3 convolutions. Convolutions are
+    drawn by He's rule over their outputs, the last layer over its inputs with no bias
+    at first, as in the Nasty Teacher study.
     """
     last = nn.Linear(1024, classes)
     nn.init.kaiming_normal_(last.weight)

@@ -26,7 +26,10 @@ class Field(nn.Module):
 
 
 def cnn2(channels: int, classes: int) -> nn.Sequential:
-    """Two convolutions with BatchNorm, the second of stride 2, pooled over space."""
+    """Two convolutions, 5,178 parameters for digits.
+
+    Both have BatchNorm, the second has stride 2.
+    """
     return nn.Sequential(
         *convolved(channels, 16, 3),
         nn.ReLU(),
@@ -38,12 +41,13 @@ def cnn2(channels: int, classes: int) -> nn.Sequential:
 
 
 def cnn5(channels: int, classes: int) -> nn.Sequential:
-    """The five layers that the Nasty Teacher paper calls CNN.
+    """Three convolutions, two layers, 357,514 parameters for 10 classes in RGB.
 
-    https://arxiv.org/abs/2105.07381: three convolutions, halved in size by maxima
-    before the ReLU, and a hidden layer of 128. From 32 pixels 4x4 are left. Unlike
-    there, odd sizes are halved upwards and what is left of other sizes is averaged (or
-    repeated) to 4x4, so that its weights fit images of any size.
+    What the Nasty Teacher paper calls CNN (https://arxiv.org/abs/2105.07381): three
+    convolutions, halved in size by maxima before the ReLU, and a hidden layer of 128.
+    From 32 pixels 4x4 are left. Unlike there, odd sizes are halved upwards and what is
+    left of other sizes is averaged (or repeated) to 4x4, so that its weights fit images
+    of any size.
     """
     wide = (channels, 32, 64, 128)
     layers: list[nn.Module] = []
@@ -62,13 +66,13 @@ def cnn5(channels: int, classes: int) -> nn.Sequential:
 
 
 def lenet5(channels: int, classes: int) -> nn.Sequential:
-    """LeNet-5 with tanh, 6-16-120-84; it has no BatchNorm.
+    """LeNet-5 without BatchNorm, 62,006 parameters for 10 classes in RGB.
 
-    https://doi.org/10.1109/5.726791: images of 28 pixels lie centred
-    in a field of 32, as smaller ones do here; larger ones are averaged to the 5x5 that
-    32 pixels leave. Unlike the paper, subsampling is a mean without weights, every map
-    of the second layer sees all maps of the first, tanh is not scaled, and the last
-    layer is linear.
+    6-16-120-84 with tanh (https://doi.org/10.1109/5.726791): images of 28 pixels lie
+    centred in a field of 32, as smaller ones do here; larger ones are averaged to the
+    5x5 that 32 pixels leave. Unlike the paper, subsampling is a mean without weights,
+    every map of the second layer sees all maps of the first, tanh is not scaled, and
+    the last layer is linear.
     """
     return nn.Sequential(
         Field(32),

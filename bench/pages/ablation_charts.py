@@ -8,10 +8,12 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
-from bench.boards.ablations import Ablation, Reading, name_of
-from bench.boards.board import UNDEFENDED
+from bench.boards.ablation import Ablation
+from bench.boards.cells import Reading
 from bench.boards.intervals import Estimate
+from bench.boards.seen import name_of
 from bench.pages.charts import ACCENT, GREY, INK, percents, reach
+from bench.planning.coverage import CONTROL_DEFENSE
 
 TEACHER = "#2f9e44"
 OTHERS = (ACCENT, "#9c36b5", "#0c8599", "#e67700")
@@ -43,11 +45,11 @@ def defense(
     name = name_of(label)
     mine: list[Ablation] = []
     for one in found:
-        beside = [d for d in one.defenses if name_of(d) == name != UNDEFENDED]
-        if one.kind == "defense" and one.plugin == name:
+        beside = [d for d in one.defenses if name_of(d) == name != CONTROL_DEFENSE]
+        if one.varied == "defense" and one.subject == name:
             mine.append(one)
-        elif one.kind == "attack" and beside:
-            mine.append(_with(one, {UNDEFENDED, *beside}))
+        elif one.varied != "defense" and beside:
+            mine.append(_with(one, {CONTROL_DEFENSE, *beside}))
     return _section("defense", mine, label, pages)
 
 
@@ -62,7 +64,12 @@ def attack(
         pages: Labels that have a page.
     """
     name = name_of(label)
-    mine = [one for one in found if one.kind == "attack" and one.plugin == name]
+    mine = [
+        one
+        for one in found
+        if (one.varied == "attack" and one.subject == name)
+        or (one.varied == "track" and name_of(one.attack) == name)
+    ]
     return _section("attack", mine, label, pages)
 
 
@@ -95,7 +102,7 @@ def _chart(one: Ablation, name: str) -> str:
     """
     places = [point.text for point in one.points]
     figure = go.Figure()
-    if one.kind == "defense":
+    if one.varied == "defense":
         teachers = [_estimate(point.teacher) for point in one.points]
         figure.add_trace(_curve(places, teachers, "teacher", TEACHER, "square"))
         for line, what, colour in (
@@ -107,7 +114,7 @@ def _chart(one: Ablation, name: str) -> str:
     colours = cycle(OTHERS)
     for who in one.defenses:
         seen = [_estimate(point.students.get(who)) for point in one.points]
-        colour = GREY if who == UNDEFENDED else next(colours)
+        colour = GREY if who == CONTROL_DEFENSE else next(colours)
         figure.add_trace(_curve(places, seen, f"student from {who}", colour))
     zeros = [point.zero for point in one.points]
     figure.add_trace(_dashes(places, zeros, one.zero_is or "zero line", INK, "dot"))
@@ -116,7 +123,7 @@ def _chart(one: Ablation, name: str) -> str:
 
 
 def _estimate(reading: Reading | None) -> Estimate | None:
-    return reading.estimate if reading else None
+    return reading.accuracy if reading else None
 
 
 def _curve(

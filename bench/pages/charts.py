@@ -12,8 +12,10 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from bench.boards.board import UNDEFENDED, Board, Entry
+from bench.boards.board import Board
+from bench.boards.entry import Entry
 from bench.boards.intervals import Estimate
+from bench.planning.coverage import CONTROL_DEFENSE
 from bench.results.rows import Row
 
 SCRIPT = "plotly.min.js"
@@ -47,11 +49,15 @@ def defense(boards: Sequence[Board], label: str) -> list[tuple[Board, str]]:
     found: list[tuple[Board, str]] = []
     for board in boards:
         entries = {entry.defense: entry for entry in board.entries}
-        if label not in entries or label == UNDEFENDED or UNDEFENDED not in entries:
+        if (
+            label not in entries
+            or label == CONTROL_DEFENSE
+            or CONTROL_DEFENSE not in entries
+        ):
             continue
         figure = go.Figure(
             [
-                _dots(entries[UNDEFENDED], GREY, "circle-open"),
+                _dots(entries[CONTROL_DEFENSE], GREY, "circle-open"),
                 _dots(entries[label], ACCENT, "circle"),
             ]
         )

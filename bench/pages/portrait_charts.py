@@ -10,8 +10,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.colors import qualitative
 
-from bench.boards.board import UNDEFENDED
+from bench.boards.seen import Release
 from bench.pages import charts
+from bench.planning.coverage import CONTROL_DEFENSE
 from bench.results.rows import ProtectRow
 
 MOST = 10
@@ -38,21 +39,19 @@ class Portrait:
         return self.rows[-1]
 
 
-def portraits(
-    mine: Sequence[ProtectRow], releases: Sequence[ProtectRow]
-) -> list[Portrait]:
-    """A portrait for each row of `mine` that holds one.
+def portraits(shown: Sequence[Release], everyone: Sequence[Release]) -> list[Portrait]:
+    """A portrait for each of `shown` that holds one.
 
     Args:
-        mine: The rows of one defense.
-        releases: Those of all. Beside each stands the undefended one of the same
-            parent, and so of the same setting, seed and revision.
+        shown: Of one defense.
+        everyone: Beside each stands the undefended one of the same parent, and so of
+            the same setting, seed and revision.
     """
-    drawn = [row for row in releases if row.responses]
-    plain = {row.parent: row for row in drawn if row.defense == UNDEFENDED}
+    drawn = [one.row for one in everyone if one.row.responses]
+    plain = {row.parent: row for row in drawn if row.defense == CONTROL_DEFENSE}
     found = []
-    for row in mine:
-        beside = row.defense != UNDEFENDED and row.parent in plain
+    for row in (one.row for one in shown):
+        beside = row.defense != CONTROL_DEFENSE and row.parent in plain
         if row.responses:
             found.append(_portrait([plain[row.parent], row] if beside else [row]))
     return found
@@ -60,7 +59,7 @@ def portraits(
 
 def colour(row: ProtectRow) -> str:
     """The colour of a teacher in every chart but the maps."""
-    return charts.GREY if row.defense == UNDEFENDED else charts.ACCENT
+    return charts.GREY if row.defense == CONTROL_DEFENSE else charts.ACCENT
 
 
 def _portrait(rows: Sequence[ProtectRow]) -> Portrait:

@@ -8,14 +8,23 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from bench.errors import BadProtocol, UnknownName
 from bench.options import Count, Fraction
 from bench.recipe import Recipe
+from bench.threat.access import Access, ImageGrant, TeacherGrant
 
 HOME = Path(__file__).parents[1] / "protocols"
 
@@ -25,8 +34,49 @@ SELF = "self"
 """Among the students: the teacher's own network."""
 
 
+class Track(BaseModel):
+    """A threat model by name. Several fractions or budgets make a curve of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    teacher: TeacherGrant
+    images: ImageGrant
+    fraction: Fraction | Annotated[tuple[Fraction, ...], Field(min_length=1)] = 1.0
+    """Share of the training images, or several shares in turn."""
+    queries: Count | Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
+    """Images that the teacher answers at most, or several budgets in turn."""
+
+    @model_validator(mode="after")
+    def _can_be_enforced(self) -> Self:
+        self.accesses()  # raises where one of them cannot be made
+        return self
+
+    def accesses(self) -> tuple[Access, ...]:
+        """What is granted: one record a fraction and budget, in the order written."""
+        fractions = (
+            self.fraction if isinstance(self.fraction, tuple) else [self.fraction]
+        )
+        budgets = self.queries if isinstance(self.queries, tuple) else [self.queries]
+        pairs = product(fractions, budgets)
+        return tuple(Access(self.teacher, self.images, f, q) for f, q in pairs)
+
+    @property
+    def ranked(self) -> Access | None:
+        """Under which of its accesses the board ranks: the largest budget.
+
+        None where fractions vary: that is a study of them.
+        """
+        if isinstance(self.fraction, tuple):
+            return None
+        return max(self.accesses(), key=lambda access: access.queries or 0)
+
+
 class Protocol(BaseModel):
-    """What a plan is made from. A change of anything in it needs a new `version`."""
+    """A selection of computations, and how they are called.
+
+    It is no part of what a task is: protocols that have tasks in common share them.
+    Raise `version` when the selection changes, so that readers can cite it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,8 +84,8 @@ class Protocol(BaseModel):
     version: Count
     summary: str = ""
     dataset: str
-    share: Fraction = 1.0
-    """Of the training images, for teacher and attackers alike."""
+    data_fraction: Fraction = 1.0
+    """Share of the training images that is used at all, by teacher and attackers."""
     teachers: tuple[str, ...] = Field(min_length=1)
     """Networks of the teachers, each on a board of its own."""
     students: tuple[str, ...] = Field(min_length=1)
@@ -44,6 +94,9 @@ class Protocol(BaseModel):
     """Specs; `none` is added by itself."""
     attacks: tuple[str, ...] = Field(min_length=1)
     """Specs of the panel; `scratch` is added by itself."""
+    tracks: dict[str, Track] = Field(min_length=1)
+    """Threat models by name, in the order of the site. Each attack is run in every
+    track whose grants suffice for it."""
     seeds: Count = 3
     precision: Precision = "fp32"
     recipe: dict[str, dict[str, Any]] = {}
@@ -78,7 +131,7 @@ class Protocol(BaseModel):
         try:
             return TypeAdapter(Recipe).validate_python(given)
         except ValidationError as error:
-            raise BadProtocol(f"recipe of {network}: {_first(error)}") from error
+            raise BadProtocol(f"recipe of {network}: {first_error(error)}") from error
 
 
 def names() -> list[str]:
@@ -102,10 +155,12 @@ def load(name: str) -> Protocol:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadProtocol(f"cannot read protocol {path}: {error}") from error
     except ValidationError as error:
-        raise BadProtocol(f"protocol {path}: {_first(error)}") from error
+        raise BadProtocol(f"protocol {path}: {first_error(error)}") from error
 
 
-def _first(error: ValidationError) -> str:
-    found = error.errors()[0]
-    where = ".".join(str(part) for part in found["loc"])
-    return f"{where}: {found['msg']}"
+def first_error(error: ValidationError) -> str:
+    """The first complaint of pydantic, with its field."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

@@ -1,36 +1,34 @@
-"""The one training loop."""
+"""The one training loop over images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 
 from bench.data import Batch
-from bench.errors import Diverged
-from bench.plugins.base import Run
+from bench.plugins.run import Run, check_finite
 from bench.recipe import Recipe
-from bench.threat.grants import SurrogateImages, TrainImages
+from bench.threat.images import SurrogateImages, TrainImages
 
 Loss = Callable[[Batch], Tensor]
 """Maps a batch to a scalar."""
 
 
-def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser that `recipe` names, over all parameters of `network`, fused."""
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimizer that `recipe` names, over all parameters of `network`, fused."""
     if recipe.optimizer == "adam":
         return torch.optim.Adam(
             network.parameters(),
-            lr=recipe.rate,
+            lr=recipe.lr,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
     return torch.optim.SGD(
         network.parameters(),
-        lr=recipe.rate,
+        lr=recipe.lr,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         nesterov=recipe.nesterov,
@@ -38,21 +36,11 @@ def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-def _schedule(steps: torch.optim.Optimizer, recipe: Recipe) -> LRScheduler:
-    if recipe.schedule == "cosine":
-        return CosineAnnealingLR(steps, T_max=recipe.epochs)
-    drops = recipe.milestones if recipe.schedule == "steps" else ()
-    return MultiStepLR(steps, milestones=list(drops), gamma=recipe.gamma)
-
-
-def check_finite(value: float, what: str) -> None:
-    """Pass finite numbers.
-
-    Raises:
-        Diverged: `value` is NaN or infinite.
-    """
-    if not isfinite(value):
-        raise Diverged(f"{what} became {value}")
+def _make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRScheduler:
+    if recipe.lr_schedule == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=recipe.epochs)
+    drops = recipe.milestones if recipe.lr_schedule == "steps" else ()
+    return MultiStepLR(optimizer, milestones=list(drops), gamma=recipe.gamma)
 
 
 def train(
@@ -80,20 +68,20 @@ def train(
         Diverged: the mean loss of an epoch is not finite.
     """
     recipe = recipe or run.recipe
-    steps = optimiser(network, recipe)
-    schedule = _schedule(steps, recipe)
+    optimizer = make_optimizer(network, recipe)
+    scheduler = _make_scheduler(optimizer, recipe)
     for epoch in range(recipe.epochs):
         network.train()
         total = torch.zeros((), device=run.device)
         count = 0
-        for batch in images.batches(recipe.batch, run.generator):
+        for batch in images.batches(recipe.batch_size, run.generator):
             value = loss(batch)
-            steps.zero_grad()
+            optimizer.zero_grad()
             value.backward()
-            steps.step()
+            optimizer.step()
             total += value.detach()
             count += 1
-        schedule.step()
+        scheduler.step()
         mean = float(total) / max(count, 1)
         check_finite(mean, f"the loss of epoch {epoch + 1}")
         run.progress(epoch + 1, recipe.epochs, loss=mean)

@@ -1,32 +1,23 @@
-"""What an attacker may touch: one grant for the teacher, one for images.
+"""What an attacker may touch of the teacher: its weights, or its counted replies.
 
-    teacher    Weights      the network itself, gradients included
-               SoftLabels   log-probabilities, N images at a time, counted
-               HardLabels   class indices, N images at a time, counted
+An attack names a grant of the teacher and one of images as its type parameters, and is
+handed those two objects and no others. What a grant does not offer cannot be reached
+through it. Which grants a track has is said in `bench.threat.access`.
 
-    images     TrainImages      a share of the teacher's own training set
-               SurrogateImages  other people's images, without labels
-               NoImages         nothing at all
-
-An attack names the two it needs as its type parameters, and is handed those two
-objects and no others. What a grant does not offer cannot be reached through it.
-
-Shapes: N images, B batch, C channels, H x W pixels, K classes. Pixels are float in
-[0, 1].
+Shapes: N images, C channels, H x W pixels, K classes. Pixels are float in [0, 1].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Final, NoReturn, TypeVar
+from typing import ClassVar, Final, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from bench.data import PLAIN, Augmentation, Batch, Images, Schedule
-from bench.errors import BudgetExhausted, Denied
+from bench.errors import Denied
+from bench.threat.access import TeacherGrant
+from bench.threat.ledger import Ledger
 from bench.threat.replies import Answer, Replies
 
 
@@ -36,30 +27,11 @@ class Weights:
     Gradients reach the images that are passed through `network`, not its weights.
     """
 
+    grant: ClassVar = TeacherGrant.WEIGHTS
+
     def __init__(self, network: nn.Module) -> None:
         """Copy `network`, so that an attack cannot change the next one's teacher."""
         self.network: Final = deepcopy(network).eval().requires_grad_(False)
-
-
-@dataclass
-class Ledger:
-    """What one attack has used; kept by the harness, never handed out."""
-
-    budget: int | None = None
-    """Images that may be answered; None sets no limit."""
-    queries: int = 0
-
-    def spend(self, count: int) -> None:
-        """Book `count` answers before any of them is given.
-
-        Raises:
-            BudgetExhausted: fewer than `count` are left; none is booked.
-        """
-        if self.budget is not None and self.queries + count > self.budget:
-            raise BudgetExhausted(
-                f"asked about {count} images with {self.budget - self.queries} left"
-            )
-        self.queries += count
 
 
 class _Oracle:
@@ -117,6 +89,7 @@ class SoftLabels(_Oracle):
     """
 
     __slots__ = ()
+    grant: ClassVar = TeacherGrant.SOFT_LABELS
 
     def __call__(self, images: Tensor, view: Tensor | None = None) -> Tensor:
         """Answer `(N, C, H, W)` with log-probabilities `(N, K)`.
@@ -138,6 +111,7 @@ class HardLabels(_Oracle):
     """Black box without confidences."""
 
     __slots__ = ()
+    grant: ClassVar = TeacherGrant.HARD_LABELS
 
     def __call__(self, images: Tensor, view: Tensor | None = None) -> Tensor:
         """Answer `(N, C, H, W)` with class indices `(N,)`.
@@ -151,108 +125,3 @@ class HardLabels(_Oracle):
             Denied: `images` carries gradients.
         """
         return self._reply(images, view).argmax(dim=1)
-
-
-class _Dealer:
-    """Deals images in batches, augmented."""
-
-    __slots__ = ("__augment", "__epoch", "__images", "__schedule")
-
-    def __init__(
-        self,
-        images: Images,
-        augment: Augmentation = PLAIN,
-        schedule: Schedule | None = None,
-    ) -> None:
-        """Deal `images`, each changed by `augment` whenever it is dealt.
-
-        Args:
-            images: To be dealt.
-            augment: Random changes.
-            schedule: Says which view of each image an epoch shows; None leaves that to
-                the generator of each epoch.
-        """
-        self.__images = images
-        self.__augment = augment
-        self.__schedule = schedule
-        self.__epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.__images)
-
-    @property
-    def pixels(self) -> Tensor:
-        """All images as they are, `(N, C, H, W)`."""
-        return self.__images.as_float()
-
-    @property
-    def views(self) -> int:
-        """How many different views `batches` can deal."""
-        return len(self) * self.__augment.codes
-
-    def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """One epoch in a fresh order, each image under a fresh augmentation.
-
-        A last batch of a single image is left out: BatchNorm cannot train on it.
-
-        Args:
-            size: B, images a batch.
-            generator: Draws the order, and the augmentation where nothing else lays it
-                down; on the device of the images.
-        """
-        views = None
-        if self.__schedule is not None:
-            views = self.__schedule.views(self.__epoch, len(self))
-            self.__epoch += 1
-        yield from self.__images.batches(size, self.__augment, generator, views)
-
-    def in_order(self, size: int) -> Iterator[Tensor]:
-        """All images as they are, `(B, C, H, W)`, `size` at a time."""
-        for pixels in self.__images.pixels.split(size):
-            yield pixels.float() / 255
-
-
-class TrainImages(_Dealer):
-    """A share of the teacher's own training set, with its labels."""
-
-    __slots__ = ("labels",)
-
-    def __init__(
-        self,
-        images: Images,
-        augment: Augmentation = PLAIN,
-        schedule: Schedule | None = None,
-    ) -> None:
-        """Deal `images` with their labels, changed by `augment`."""
-        super().__init__(images, augment, schedule)
-        # A copy: on the CPU the images are those that later tasks are dealt as well.
-        self.labels: Final = images.labels.clone()
-        """Classes of `pixels`, `(N,)`."""
-
-
-class SurrogateImages(_Dealer):
-    """Other people's images. Every label they are dealt with is -1."""
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        images: Images,
-        augment: Augmentation = PLAIN,
-        schedule: Schedule | None = None,
-    ) -> None:
-        """Deal `images` without their labels, changed by `augment`."""
-        blank = torch.full_like(images.labels, -1)
-        super().__init__(Images(images.pixels, blank), augment, schedule)
-
-
-@dataclass(frozen=True)
-class NoImages:
-    """Nothing; the attacker must make its own images."""
-
-
-TEACHER_GRANTS = (Weights, SoftLabels, HardLabels)
-IMAGE_GRANTS = (TrainImages, SurrogateImages, NoImages)
-
-TeacherGrant = TypeVar("TeacherGrant", Weights, SoftLabels, HardLabels)
-ImageGrant = TypeVar("ImageGrant", TrainImages, SurrogateImages, NoImages)

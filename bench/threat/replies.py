@@ -1,8 +1,8 @@
 """What a fixed teacher replies, remembered by view, epoch by epoch.
 
-Students of one teacher who train on the same images under one schedule ask the same
-questions, whatever their seed, network, temperature or options. The first to reach an
-epoch asks about all of it and leaves a table on disk; the others read it:
+Students of one teacher who train on the same images under one plan of views ask the
+same questions, whatever their seed, network, temperature or options. The first to reach
+an epoch asks about all of it and leaves a table on disk; the others read it:
 
     STORE/replies/<teacher and images>/<epoch>.safetensors
 
@@ -29,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bench.data import Augmentation, Images, Schedule
+from bench.data import Augmentation, Images, ViewPlan
 
 Answer = Callable[[Tensor], Tensor]
 """Maps images `(N, C, H, W)` to log-probabilities `(N, K)`."""
@@ -44,7 +44,7 @@ class Shelf:
     """Where the tables of one teacher and one set of images lie."""
 
     folder: Path
-    schedule: Schedule
+    views: ViewPlan
     """Lays down which views an epoch shows."""
     horizon: int
     """Epochs of other views that the student at hand will see."""
@@ -102,7 +102,7 @@ class Replies:
         return self._table
 
     def _views(self, shelf: Shelf, epoch: int) -> Tensor:
-        drawn = shelf.schedule.views(epoch, len(self.images))
+        drawn = shelf.views.views(epoch, len(self.images))
         return drawn.to(self.images.labels.device)
 
     def _get(self, shelf: Shelf, epoch: int) -> Tensor:

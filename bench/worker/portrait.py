@@ -7,16 +7,15 @@ Shapes: N test images, K classes, E examples, M points of a map, F features.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import log
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.data import Images
+from bench.results.scores import Portrait
 from bench.worker.image_grid import png
 
 EXAMPLES = 10
@@ -35,56 +34,37 @@ FLOOR = log(1e-12)
 """Log-probabilities below it stand at it, log 0 of a sparse reply among them."""
 
 
-@contextmanager
-def features(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Lends a list of what reaches the last `nn.Linear`, a tensor `(B, F)` a call.
-
-    It stays empty for a network that has none.
-    """
-    seen: list[Tensor] = []
-
-    def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.append(inputs[0].detach().flatten(1).float().cpu())
-
-    layers = [m for m in network.modules() if isinstance(m, nn.Linear)]
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers[-1:]]
-    try:
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def columns(images: Images, replies: Tensor, seen: Sequence[Tensor]) -> dict[str, Any]:
-    """The columns of a `ProtectRow` that hold the portrait.
+def draw(images: Images, replies: Tensor, seen: Sequence[Tensor]) -> Portrait:
+    """The portrait, from replies and features.
 
     Args:
         images: The N test images.
         replies: Log-probabilities `(N, K)`, on the CPU.
-        seen: The features of those on the maps, as `features` lends them.
+        seen: Inputs of the network's last `nn.Linear` for those on the maps, in batches
+            `(B, F)`; empty where it has none.
     """
     labels: list[int] = images.labels.tolist()
     examples = [labels.index(label) for label in sorted(set(labels))[:EXAMPLES]]
     points = on_maps(images)
     log_probs = replies.clamp(min=FLOOR)
     known = sum(map(len, seen)) == len(points)
-    return {
-        "responses": log_probs[examples].flatten().tolist(),
-        "response_classes": [labels[place] for place in examples],
-        "response_images": _sheet(images.pixels[examples]),
-        "features_map": tsne(torch.cat(list(seen))) if known else [],
-        "logits_map": tsne(log_probs[points]),
-        "map_classes": [labels[place] for place in points],
-        "confidence": histogram(replies),
-    }
+    return Portrait(
+        responses=log_probs[examples].flatten().tolist(),
+        response_classes=[labels[place] for place in examples],
+        response_images=_sheet(images.pixels[examples]),
+        features_map=tsne(torch.cat(list(seen))) if known else [],
+        logits_map=tsne(log_probs[points]),
+        map_classes=[labels[place] for place in points],
+        confidence=histogram(replies),
+    )
 
 
 def on_maps(images: Images) -> list[int]:
     """Places of those of `images` that stand on the maps, in order."""
-    return dealt(images.labels.tolist(), POINTS)
+    return balanced(images.labels.tolist(), POINTS)
 
 
-def dealt(labels: Sequence[int], count: int) -> list[int]:
+def balanced(labels: Sequence[int], count: int) -> list[int]:
     """Places of at most `count` labels, in order: the first of each class, then the
     second of each, and so on, for data sets that are sorted by class.
     """

@@ -1,4 +1,4 @@
-"""Accuracy, fidelity, divergence and calibration; the only user of test images.
+"""Scores teachers and students; the only user of test images.
 
 Shapes: N test images, K classes.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,43 +15,17 @@ from torch import Tensor, nn
 from bench.data import PLAIN, Dataset
 from bench.errors import BadPlugin, Diverged
 from bench.plugins.base import Released
+from bench.plugins.features import features
+from bench.results.scores import (
+    Portrait,
+    ReleaseScores,
+    StudentScores,
+    TeacherScores,
+)
 from bench.seeds import seeded
 from bench.threat.replies import Replies, Shelf
 from bench.worker import portrait
-
-BINS = 15
-"""Of the calibration error, as in https://arxiv.org/abs/1706.04599."""
-
-
-def accuracy(replies: Tensor, labels: Tensor) -> float:
-    """Share of rows of `(N, K)` whose largest entry stands at its label in `(N,)`."""
-    return float((replies.argmax(dim=1) == labels).float().mean())
-
-
-def agreement(first: Tensor, second: Tensor) -> float:
-    """Share of rows in which two replies `(N, K)` name the same class."""
-    return accuracy(first, second.argmax(dim=1))
-
-
-def divergence(teacher: Tensor, student: Tensor) -> float:
-    """Mean KL(teacher || student) of log-probabilities `(N, K)`, in nats.
-
-    A class that the teacher rules out (log 0) adds nothing.
-    """
-    terms = teacher.exp() * (teacher - student)  # (N, K)
-    return float(terms.where(teacher.isfinite(), 0).sum(dim=1).mean())
-
-
-def calibration_error(log_probs: Tensor, labels: Tensor) -> float:
-    """Expected calibration error: mean |confidence - accuracy| over `BINS` bins.
-
-    Bins of confidence have equal width and count by the share of images in them.
-    """
-    confidence, guess = log_probs.exp().max(dim=1)  # (N,), (N,)
-    right = (guess == labels).float()
-    bins = (confidence * BINS).long().clamp(max=BINS - 1)
-    gap = torch.zeros(BINS, device=bins.device).scatter_add(0, bins, confidence - right)
-    return float(gap.abs().sum()) / len(labels)
+from bench.worker.metrics import accuracy, agreement, calibration_error, divergence
 
 
 @dataclass(frozen=True)
@@ -122,18 +95,18 @@ class Referee:
             for module, mode in modes.items():
                 module.training = mode
 
-    def teacher(self, network: nn.Module) -> dict[str, float]:
-        """The measured columns of a `TeacherRow`."""
+    def teacher(self, network: nn.Module) -> TeacherScores:
+        """Scores of an undefended teacher."""
         replies, labels = self.network(network, "the teacher"), self._labels()
-        return {
-            "accuracy": accuracy(replies, labels),
-            "calibration_error": calibration_error(replies, labels),
-        }
+        return TeacherScores(
+            accuracy=accuracy(replies, labels),
+            calibration_error=calibration_error(replies, labels),
+        )
 
     def released(
         self, released: Released, shelf: Shelf | None, undefended: Tensor
-    ) -> dict[str, float]:
-        """The measured columns of a `ProtectRow`.
+    ) -> ReleaseScores:
+        """Scores of a released teacher.
 
         Args:
             released: What is scored.
@@ -148,17 +121,15 @@ class Referee:
         replies = leaked = self.service(released, shelf)
         if released.answer is not None:
             leaked = self.network(released.network, "the released network")
-        return {
-            "accuracy": accuracy(replies, labels),
-            "network_accuracy": accuracy(leaked, labels),
-            "fidelity": agreement(replies, undefended),
-            "calibration_error": calibration_error(replies, labels),
-        }
+        return ReleaseScores(
+            accuracy=accuracy(replies, labels),
+            network_accuracy=accuracy(leaked, labels),
+            fidelity=agreement(replies, undefended),
+            calibration_error=calibration_error(replies, labels),
+        )
 
-    def portrait(
-        self, released: Released, shelf: Shelf | None = None
-    ) -> dict[str, Any]:
-        """The columns of a `ProtectRow` that picture the released teacher.
+    def portrait(self, released: Released, shelf: Shelf | None = None) -> Portrait:
+        """A picture of a released teacher.
 
         Raises:
             BadPlugin: what it replies is not `(N, K)`.
@@ -170,22 +141,43 @@ class Referee:
         test = self.dataset.test
         points = test.pixels[portrait.on_maps(test)]
         network = deepcopy(released.network)  # a compiled one would not call hooks
-        with portrait.features(network.eval()) as seen, torch.no_grad():
+        seen: list[Tensor] = []
+        with features(network.eval()) as found, torch.no_grad():
             for few in self._shown(points):
                 network(few)
-        return portrait.columns(test, replies.cpu(), seen)
+                if found.last is not None:
+                    seen.append(found.last.flatten(1).float().cpu())
+        return portrait.draw(test, replies.cpu(), seen)
 
     def student(
-        self, student: nn.Module, released: Released, shelf: Shelf | None = None
-    ) -> dict[str, float]:
-        """The measured columns of a `StealRow`."""
+        self,
+        student: nn.Module,
+        released: Released,
+        shelf: Shelf | None = None,
+        queries: int | None = None,
+        best_accuracy: float | None = None,
+        samples: bytes | None = None,
+    ) -> StudentScores:
+        """Scores of a student, with what the attack used and kept.
+
+        Args:
+            student: In its last state.
+            released: Whom it learned from.
+            shelf: Of the replies to test images.
+            queries: Images that were answered; None where they are not counted.
+            best_accuracy: The highest of its curve.
+            samples: PNG of images that the attack made.
+        """
         replies = self.network(student, "the student")
         taught = self.service(released, shelf)
-        return {
-            "accuracy": accuracy(replies, self._labels()),
-            "fidelity": agreement(replies, taught),
-            "kl": divergence(taught, replies),
-        }
+        return StudentScores(
+            accuracy=accuracy(replies, self._labels()),
+            best_accuracy=best_accuracy,
+            fidelity=agreement(replies, taught),
+            kl=divergence(taught, replies),
+            queries=queries,
+            samples=samples,
+        )
 
     def point(self, network: nn.Module) -> float:
         """Accuracy of `network`, for a curve; NaN where it replies with NaN."""

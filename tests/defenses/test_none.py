@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from bench.data import Images
-from bench.plugins.base import Run
-from bench.threat.grants import TrainImages
+from bench.plugins.run import Run
+from bench.threat.images import TrainImages
 from defenses.none import NoDefense
 
 MakeRun = Callable[..., Run]
@@ -48,5 +48,5 @@ def test_it_trains_nothing_and_draws_nothing(
     NoDefense().protect(toy_teacher, TrainImages(toy_images), run)
 
     assert torch.equal(run.generator.get_state(), before)
-    assert run._harness.heard == []
-    assert run._harness.built == []
+    assert run.told == []
+    assert run.built == []

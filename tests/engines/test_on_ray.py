@@ -10,31 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny
+from PIL import Image
 
+from bench import data
 from bench.cli import main
-from bench.results.rows import Row, StealRow
-from bench.results.store import Store, published
+from bench.results.publish import published
+from bench.results.rows import Row, StealRow, TeacherRow
+from bench.results.store import Store
 
-PROTOCOL = """
-name = "tiny"
-version = 1
-dataset = "digits"
-teachers = ["cnn2"]
-students = ["cnn2"]
-defenses = ["none", "nasty"]
-attacks = ["scratch", "kd", "dafl"]
-seeds = 2
-[recipe.default]
-epochs = {epochs}
-batch = 128
-rate = 0.05
-schedule = "cosine"
-[options.dafl]
-iterations = 5
-batch = 16
-latent = 8
-width = 8
-"""
+PROTOCOL = tiny.PROTOCOL.replace("seeds = 1", "seeds = 2")
 
 SAME = (
     "key",
@@ -44,7 +29,6 @@ SAME = (
     "curve",
     "figures",
     "flags",
-    "official",
 )
 """Columns in which two engines must agree; the others tell of time and place."""
 
@@ -53,7 +37,7 @@ SAME = (
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to stand in, with the tiny protocol in it."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.toml").write_text(PROTOCOL.format(epochs=1))
+    (tmp_path / "tiny.toml").write_text(PROTOCOL)
     return tmp_path
 
 
@@ -102,8 +86,36 @@ def test_a_worker_that_dies_costs_its_own_cell_and_no_other(here):
     assert (steals["kd"].status, steals["scratch"].status) == ("ok", "ok")
 
 
+def test_data_that_workers_cannot_cache_is_told_with_the_true_reason(here, monkeypatch):
+    images = here / "images"
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (images / split / name).mkdir(parents=True)
+            for number in range(4):
+                picture = Image.new("L", (8, 8), 60 * number)
+                picture.save(images / split / name / f"{number}.png")
+    monkeypatch.setenv("BENCH_DATA", str(here / "good"))
+    words = ["run", "--protocol", "tiny.toml", "--seeds", "1", "--defense", "none"]
+    words += ["--attack", "kd", "--dataset", f"folder:{images}"]
+    assert main([*words, "--dry-run"]) == 0  # the plan decodes it in this process
+    (here / "file").touch()
+    monkeypatch.setenv("BENCH_DATA", str(here / "file" / "no"))
+
+    codes = [main([*words, "--results", "a", "--store", "a/store"])]
+    data.load.cache_clear()
+    codes.append(
+        main([*words, "--engine", "local", "--results", "b", "--store", "b/store"])
+    )
+
+    assert codes == [1, 3]  # in one process the plan itself meets it
+    [teacher] = [r for r in rows(here, "a").values() if isinstance(r, TeacherRow)]
+    assert teacher.status == "unfit"
+    assert "cannot write to" in teacher.reason and "BENCH_DATA" in teacher.reason
+    assert {r.status for r in rows(here, "a").values()} == {"unfit", "skipped"}
+
+
 def test_a_killed_run_goes_on_where_it_was(here):
-    (here / "tiny.toml").write_text(PROTOCOL.format(epochs=8))
+    (here / "tiny.toml").write_text(PROTOCOL.replace("epochs = 1", "epochs = 8"))
     words = [sys.executable, "-m", "bench", "run", "--protocol", "tiny.toml"]
     store = Store(here / "results" / "store")
 

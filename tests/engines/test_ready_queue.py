@@ -1,133 +1,171 @@
-"""Parents come first, orphans get their row at once, nothing is handed out twice."""
+"""Parents come first, the longest path first, orphans get their row at once."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from bench.engines.ready_queue import Agenda, run_here
-from bench.planning.tasks import Protect, Setting, Steal, TrainTeacher, with_parents
-from bench.plugins.registry import Plugin
-from bench.recipe import Recipe
-
-SETTING = Setting("tiny", 1, "digits", "0")
+from bench.engines.events import Ended, Event, Progress, Started
+from bench.engines.ready_queue import ReadyQueue
+from bench.errors import Status
+from bench.stages.task import with_parents
 
 
-def plugin(kind: str, name: str) -> Plugin:
-    return Plugin(kind, name, (), "", label=name, target=name)
+@dataclass(frozen=True)
+class Node:
+    """All that the queue asks of a task."""
+
+    label: str
+    parents: tuple[Node, ...] = ()
 
 
-def tasks(seeds: int = 2) -> list:
-    """Per seed a teacher, releases by none and nasty, and two students of each."""
-    steals = [
-        Steal(
-            Protect(
-                TrainTeacher(SETTING, "cnn2", Recipe(), seed),
-                plugin("defense", defense),
-            ),
-            plugin("attack", attack),
-            "cnn2",
-            Recipe(),
-        )
-        for seed in range(seeds)
-        for defense in ("none", "nasty")
+def line(seed: int) -> list[Node]:
+    """A teacher, releases by none and nasty, and two students of each."""
+    teacher = Node(f"teacher {seed}")
+    releases = [Node(f"{name} {seed}", (teacher,)) for name in ("none", "nasty")]
+    students = [
+        Node(f"{attack} from {release.label}", (release,))
+        for release in releases
         for attack in ("kd", "dafl")
     ]
-    return with_parents(steals)
+    return with_parents(students)
 
 
-class Ears:
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
-
-    def started(self, task) -> None:
-        self.heard.append(("started", task.label))
-
-    def progress(self, task, step, of, losses) -> None:
-        raise AssertionError("nothing reports progress here")
-
-    def ended(self, task, row) -> None:
-        self.heard.append((row.status, task.label))
-
-
-def outcome(status: str, reason: str = "") -> SimpleNamespace:
+def row(status: str, reason: str = "") -> Any:
     return SimpleNamespace(status=status, reason=reason)
 
 
-def agenda(waiting, done=(), ears=None) -> Agenda:
-    return Agenda(
+def queue(waiting: Any, done: Any = (), heard: list[Event] | None = None) -> ReadyQueue:
+    events: list[Event] = [] if heard is None else heard
+    return ReadyQueue(
         list(waiting),
         set(done),
-        lambda task, status, reason: outcome(status, reason),
-        ears or Ears(),
+        lambda task, status, reason: row(status, reason),
+        events.append,
     )
 
 
-def test_every_task_is_begun_once_and_after_what_it_builds_on():
-    plan, order = tasks(), []
+def drain(ready: ReadyQueue, ends: dict[str, str] | None = None) -> list[Node]:
+    """Do everything; the order in which tasks were begun."""
+    order: list[Node] = []
+    while (task := ready.next()) is not None:
+        order.append(task)
+        ready.ended(task, row((ends or {}).get(task.label, "ok"), "fog"))
+    return order
 
-    run_here(agenda(reversed(plan)), lambda task: order.append(task) or outcome("ok"))
 
-    assert sorted(map(repr, order)) == sorted(map(repr, plan))
+def ended(heard: list[Event]) -> dict[str, str]:
+    return {e.task.label: e.row.status for e in heard if isinstance(e, Ended)}
+
+
+def test_every_task_is_begun_once_and_after_what_it_builds_on() -> None:
+    plan, heard = [*line(0), *line(1)], []
+
+    order = drain(queue(reversed(plan), heard=heard))
+
+    assert sorted(n.label for n in order) == sorted(n.label for n in plan)
     for task in order:
-        assert task.parent is None or order.index(task.parent) < order.index(task)
+        assert all(order.index(p) < order.index(task) for p in task.parents)
+    assert [e.task for e in heard if isinstance(e, Started)] == order
+    assert ended(heard) == {node.label: "ok" for node in plan}
 
 
-def test_teachers_come_before_releases_before_students():
-    plan = tasks(seeds=3)
-    ready = agenda(reversed(plan))
-    first = [ready.next() for _ in range(3)]
+def test_the_longest_path_comes_first_among_those_that_are_ready() -> None:
+    leaf, root = Node("leaf"), Node("root")
+    middle = Node("middle", (root,))
+    plan = [leaf, Node("twig", (root,)), middle, Node("end", (middle,)), root]
 
-    assert all(isinstance(task, TrainTeacher) for task in first)
-    assert ready.next() is None and not ready.over
+    order = [node.label for node in drain(queue(plan))]
+
+    assert order == ["root", "middle", "leaf", "twig", "end"]
 
 
-def test_a_failure_drops_its_children_and_no_other():
-    plan, ears = tasks(), Ears()
-    broken = next(t for t in plan if t.label == "protect by nasty #0")
+def test_a_task_waits_for_all_of_its_parents() -> None:
+    first, second = Node("first"), Node("second")
+    both = Node("both", (first, second))
+    ready = queue([both, second, first])
 
-    run_here(
-        agenda(plan, ears=ears),
-        lambda task: outcome("failed" if task == broken else "ok", "fog"),
+    one = ready.next()
+    other = ready.next()
+    assert one is not None and other is not None
+    ready.ended(one, row("ok"))
+    assert ready.next() is None
+    ready.ended(other, row("ok"))
+    assert ready.next() == both
+
+
+@pytest.mark.parametrize(
+    ("broken", "dropped"),
+    [
+        ("nasty 0", {"kd from nasty 0", "dafl from nasty 0"}),
+        ("teacher 0", {node.label for node in line(0)} - {"teacher 0"}),
+    ],
+)
+def test_a_failure_drops_what_builds_on_it_and_nothing_else(
+    broken: str, dropped: set[str]
+) -> None:
+    plan, heard = [*line(0), *line(1)], []
+
+    drain(queue(plan, heard=heard), {broken: "diverged"})
+
+    told = ended(heard)
+    assert {label for label, status in told.items() if status == "skipped"} == dropped
+    assert told[broken] == "diverged"
+    assert sum(status == "ok" for status in told.values()) == 13 - len(dropped)
+    [orphan] = [
+        e.row.reason
+        for e in heard
+        if isinstance(e, Ended) and e.task.label == min(dropped)
+    ]
+    assert "ended as" in orphan
+
+
+def test_an_orphan_of_two_parents_has_one_row() -> None:
+    first, second, heard = Node("first"), Node("second"), []
+    both = Node("both", (first, second))
+
+    drain(
+        queue([first, second, both], heard=heard),
+        {"first": "failed", "second": "failed"},
     )
 
-    dropped = sorted(label for status, label in ears.heard if status == "skipped")
-    assert dropped == ["dafl from nasty to cnn2 #0", "kd from nasty to cnn2 #0"]
-    assert sum(status == "ok" for status, _ in ears.heard) == len(plan) - 3
+    assert [e.task.label for e in heard if isinstance(e, Ended)].count("both") == 1
 
 
-def test_a_failed_teacher_drops_everything_that_comes_of_it():
-    plan, ears = tasks(seeds=1), Ears()
+def test_what_is_done_is_neither_begun_nor_waited_for() -> None:
+    plan = line(0)
+    students = [node for node in plan if " from " in node.label]
 
-    run_here(agenda(plan, ears=ears), lambda task: outcome("diverged", "NaN"))
-
-    statuses = [status for status, _ in ears.heard]
-    assert statuses == ["started", "diverged"] + ["skipped"] * (len(plan) - 1)
-
-
-def test_what_is_done_is_neither_begun_nor_waited_for():
-    plan, order = tasks(), []
-    releases = [task for task in plan if not isinstance(task, Steal)]
-    students = [task for task in plan if isinstance(task, Steal)]
-
-    run_here(
-        agenda(students, done=releases),
-        lambda task: order.append(task) or outcome("ok"),
-    )
+    order = drain(queue(students, done=set(plan) - set(students)))
 
     assert order == students
 
 
-def test_a_task_that_lost_its_worker_is_begun_again():
-    work = agenda(tasks(seeds=1))
+def test_a_task_that_lost_its_worker_is_begun_again() -> None:
+    work = queue(line(0))
     teacher = work.next()
+    assert teacher is not None
 
     work.put_back([teacher])
 
     assert work.next() == teacher and work.running == {teacher}
 
 
-@pytest.mark.parametrize("waiting", [[], tasks()])
-def test_it_is_over_when_nothing_waits_and_nothing_runs(waiting):
-    assert agenda(waiting).over == (not waiting)
+def test_it_is_over_when_nothing_waits_and_nothing_runs() -> None:
+    work = queue(line(0)[:1])
+    assert queue([]).over and not work.over
+
+    task = work.next()
+    assert task is not None and not work.over
+    work.ended(task, row(Status.OK))
+
+    assert work.over
+
+
+def test_events_tell_what_happened_to_which_task() -> None:
+    [teacher, *_] = line(0)
+
+    assert Progress(teacher, 1, 2, {"loss": 0.5}).task == teacher  # type: ignore[arg-type]

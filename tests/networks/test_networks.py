@@ -1,4 +1,4 @@
-"""Networks by name: their first layer, their last, their size, and what is told."""
+"""The bench's networks: their first layer, their last, their blocks, their size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import data, names
-from bench.errors import UnknownName
-from bench.networks import NETWORKS, Normalise, build
+from bench.data import load
+from bench.entry_points import installed, summaries
+from bench.networks import find
+from bench.networks.layers import Normalise
 from bench.networks.mobile import Inverted
 from bench.networks.preactivation import Preactivated
 from bench.networks.residual import basic, bottleneck
@@ -52,6 +53,8 @@ LEFT = {
 """Pixels a side of 32 that reach the pooling over space."""
 
 MEMORY = torch.channels_last
+NAMES = [*installed("bench.networks")]
+every = pytest.mark.parametrize("name", NAMES)
 
 
 def parameters(network: nn.Module) -> int:
@@ -62,14 +65,14 @@ def outline(name: str, channels: int, classes: int) -> nn.Module:
     """A network in evaluation mode whose tensors have shapes and no values."""
     with torch.device("meta"):
         flat = (0.5,) * channels
-        return build(name, channels, classes, flat, flat).eval()
+        return find(name).build(channels, classes, flat, flat).eval()
 
 
 @cache
 def grey(name: str) -> nn.Module:
     """A network for ten classes in grey, in evaluation mode; not to be changed."""
     torch.manual_seed(1)
-    return build(name, 1, 10, *GREY).eval()
+    return find(name).build(1, 10, *GREY).eval()
 
 
 def layers(network: nn.Module, *kinds: type[nn.Module]) -> list[nn.Module]:
@@ -98,64 +101,47 @@ def test_normalisation_is_pixels_minus_mean_over_spread() -> None:
         torch.testing.assert_close(normal[:, channel], expected)
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
-def test_normalisation_is_the_first_layer_of_every_network(name: str) -> None:
-    first = next(m for m in grey(name).modules() if not [*m.children()])
+@every
+def test_normalisation_is_the_first_layer_and_travels_with_the_weights(
+    name: str,
+) -> None:
+    other = outline(name, 1, 10)
+    other.load_state_dict(grey(name).state_dict(), assign=True)
+
+    first = next(m for m in other.modules() if not [*m.children()])
 
     assert isinstance(first, Normalise)
     assert first.mean.flatten().tolist() == pytest.approx([0.3])
     assert first.std.flatten().tolist() == pytest.approx([0.4])
+    assert not [*first.parameters()]
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 def test_a_network_sees_its_images_normalised(name: str) -> None:
-    network = grey(name)
-    unit = deepcopy(network)
+    unit = deepcopy(grey(name))
     plain = {"0.mean": torch.zeros(1, 1, 1), "0.std": torch.ones(1, 1, 1)}
     unit.load_state_dict(plain, strict=False)
     pixels = torch.rand(4, 1, 8, 8)
 
     with torch.no_grad():
-        torch.testing.assert_close(network(pixels), unit((pixels - 0.3) / 0.4))
+        torch.testing.assert_close(grey(name)(pixels), unit((pixels - 0.3) / 0.4))
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
-def test_normalisation_travels_with_the_weights_and_is_not_trained(name: str) -> None:
-    other = outline(name, 1, 10)
-
-    other.load_state_dict(grey(name).state_dict(), assign=True)
-
-    state = other.state_dict()
-    constants = {k: float(v) for k, v in state.items() if k.endswith((".mean", ".std"))}
-    assert constants == pytest.approx({"0.mean": 0.3, "0.std": 0.4})
-    assert not constants.keys() & dict(other.named_parameters()).keys()
-
-
-@pytest.mark.parametrize("name", list(NETWORKS))
-def test_a_network_turns_images_into_one_logit_a_class(name: str) -> None:
+@every
+def test_a_network_gives_one_logit_a_class_and_no_probabilities(name: str) -> None:
     with torch.no_grad():
         logits = grey(name)(torch.rand(2, 1, 8, 8))
 
     assert logits.shape == (2, 10)
     assert logits.dtype == torch.float32
+    assert bool(logits.isfinite().all())
     assert bool((logits < 0).any() or (logits.exp().sum(dim=1) != 1).any())
 
 
-@pytest.mark.parametrize("name", ["cnn2", "cnn5", "lenet5", "resnet8", "resnet20"])
-def test_a_network_takes_colour_images_of_28_pixels(name: str) -> None:
-    network = build(name, 3, 7, *COLOUR).eval()
-
-    with torch.no_grad():
-        logits = network(torch.rand(2, 3, 28, 28))
-
-    assert logits.shape == (2, 7)
-    assert bool(logits.isfinite().all())
-
-
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 @pytest.mark.parametrize(
     ("channels", "sizes"),
-    [(1, [(28, 28), (1, 1)]), (3, [(8, 8), (64, 64), (5, 17)])],
+    [(1, [(28, 28), (1, 1)]), (3, [(8, 8), (28, 28), (64, 64), (5, 17)])],
 )
 def test_a_network_takes_images_of_any_size(
     name: str, channels: int, sizes: list[tuple[int, int]]
@@ -167,14 +153,14 @@ def test_a_network_takes_images_of_any_size(
         assert network(pixels).shape == (2, 100), size
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 def test_images_of_32_pixels_shrink_as_much_as_they_should(name: str) -> None:
     pixels = torch.rand(2, 3, 32, 32, device="meta")
 
     assert left_by(outline(name, 3, 10), pixels)[2:] == (LEFT[name], LEFT[name])
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 def test_every_network_ends_in_a_linear_layer_that_reads_the_features(
     name: str,
 ) -> None:
@@ -196,12 +182,12 @@ def test_every_network_ends_in_a_linear_layer_that_reads_the_features(
     torch.testing.assert_close(logits, last(features[0]))
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"cnn5", "lenet5"}))
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"cnn5", "lenet5"}))
 def test_all_but_those_with_hidden_layers_have_one_linear_layer(name: str) -> None:
     assert len(layers(grey(name), nn.Linear)) == 1
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 def test_hooks_on_a_network_hear_of_every_layer_once(name: str) -> None:
     network = deepcopy(grey(name))
     heard: list[nn.Module] = []
@@ -217,7 +203,7 @@ def test_hooks_on_a_network_hear_of_every_layer_once(name: str) -> None:
     assert bool(layers(network, nn.BatchNorm2d)) == (name != "lenet5")
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 def test_channels_last_changes_the_memory_and_not_the_logits(name: str) -> None:
     network = deepcopy(grey(name)).to(memory_format=MEMORY)  # type: ignore[call-overload]
     pixels = torch.rand(3, 1, 8, 8)
@@ -235,7 +221,7 @@ def test_channels_last_changes_the_memory_and_not_the_logits(name: str) -> None:
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 def test_every_parameter_of_a_network_can_learn(name: str) -> None:
     network = deepcopy(grey(name)).train()
     logits = network(torch.rand(3, 1, 8, 8))
@@ -246,13 +232,6 @@ def test_every_parameter_of_a_network_can_learn(name: str) -> None:
         assert weight.grad is not None and bool(weight.grad.isfinite().all()), key
 
 
-@pytest.mark.parametrize(("name", "count"), [("cnn2", 5_178), ("resnet8", 77_754)])
-def test_the_networks_for_digits_have_this_many_parameters(
-    name: str, count: int
-) -> None:
-    assert parameters(outline(name, 1, 10)) == count
-
-
 @pytest.mark.parametrize("name", list(COUNTS))
 def test_the_networks_of_the_study_have_its_numbers_of_parameters(name: str) -> None:
     found = {classes: parameters(outline(name, 3, classes)) for classes in COUNTS[name]}
@@ -260,17 +239,17 @@ def test_the_networks_of_the_study_have_its_numbers_of_parameters(name: str) -> 
     assert found == COUNTS[name]
 
 
-def test_lenet5_has_the_parameters_it_is_known_for() -> None:
+def test_lenet5_in_grey_has_the_parameters_it_is_known_for() -> None:
     assert parameters(outline("lenet5", 1, 10)) == 61_706
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 def test_a_network_is_drawn_from_torchs_global_generator(name: str) -> None:
     first = grey(name).state_dict()  # drawn after torch.manual_seed(1)
     torch.manual_seed(1)
-    again = build(name, 1, 10, *GREY).state_dict()
+    again = find(name).build(1, 10, *GREY).state_dict()
     torch.manual_seed(2)
-    other = build(name, 1, 10, *GREY).state_dict()
+    other = find(name).build(1, 10, *GREY).state_dict()
 
     assert all(torch.equal(value, again[k]) for k, value in first.items())
     assert any(not torch.equal(value, other[k]) for k, value in first.items())
@@ -390,44 +369,18 @@ def test_the_pooling_of_these_changes_nothing_at_32_pixels(name: str) -> None:
     assert torch.equal(before, after)
 
 
-def test_the_public_names_are_those_that_can_be_built() -> None:
-    assert list(names.NETWORKS) == list(NETWORKS)
-    assert list(names.DATASETS) == list(data.SETS)
-    assert [form.partition(":")[0] for form in names.FORMATS] == list(data.OWN)
-
-
-@pytest.mark.parametrize("name", list(NETWORKS))
+@every
 def test_the_summary_of_a_network_states_its_true_size(name: str) -> None:
-    summary = names.NETWORKS[name]
-    found = re.search(r"([\d,]+) parameters for (\d+ classes, RGB|\w+)$", summary)
+    found = re.search(
+        r"([\d,]+) parameters for (\d+ classes in RGB|digits)\.$",
+        summaries("bench.networks")[name],
+    )
     assert found
-    if found[2].endswith("RGB"):
-        channels, classes = 3, int(found[2].split()[0])
-    else:
-        facts = data.load(found[2])
-        channels, classes = facts.shape[0], len(facts.classes)
+    channels, classes = 3, 10
+    if found[2] == "digits":
+        digits = load("digits")
+        channels, classes = digits.shape[0], len(digits.classes)
 
-    assert parameters(outline(name, channels, classes)) == int(
-        found[1].replace(",", "")
-    )
+    count = parameters(outline(name, channels, classes))
 
-
-def test_the_facts_of_the_digits_are_true() -> None:
-    name = "digits"  # the one that needs no download
-    dataset, facts = data.load(name), names.DATASETS[name]
-    _, height, width = dataset.shape
-
-    assert dataset.name == name
-    assert facts.classes == len(dataset.classes)
-    assert facts.classes == len(dataset.train.labels.unique())
-    assert f"{len(dataset.train) + len(dataset.test):,}" in facts.summary
-    assert f"{height}x{width}" in facts.summary
-
-
-def test_an_unknown_network_is_met_with_the_nearest_name() -> None:
-    with pytest.raises(UnknownName) as caught:
-        build("resnt8", 1, 10, *GREY)
-
-    assert str(caught.value) == (
-        "unknown network 'resnt8': did you mean 'resnet8'? (bench list)"
-    )
+    assert f"{count:,}" == found[1]

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from bench.entry_points import installed as found_in
 from bench.errors import BadProtocol, UnknownName
-from bench.names import DATASETS, NETWORKS
 from bench.planning import protocol
-from bench.planning.protocol import SELF, Protocol, load
-from bench.plugins.registry import installed, options_of, split
+from bench.planning.protocol import SELF, Protocol, Track, load
+from bench.plugins.option_values import options_of
+from bench.plugins.registry import installed
 from bench.plugins.registry import load as load_plugin
+from bench.plugins.spec import split
 from bench.recipe import Recipe
 
+DATASETS, NETWORKS = found_in("bench.datasets"), found_in("bench.networks")
 GOOD = """
 name = "mine"
 version = 2
@@ -23,9 +26,13 @@ students = ["cnn2"]
 defenses = ["nasty"]
 attacks = ["kd"]
 
+[tracks.open]
+teacher = "SoftLabels"
+images = "TrainImages"
+
 [recipe.default]
 epochs = 3
-schedule = "cosine"
+lr_schedule = "cosine"
 
 [recipe.cnn2]
 epochs = 5
@@ -109,9 +116,10 @@ def test_a_protocol_is_read_from_a_path(tmp_path: Path) -> None:
         students=("cnn2",),
         defenses=("nasty",),
         attacks=("kd",),
+        tracks={"open": Track(teacher="SoftLabels", images="TrainImages")},
         seeds=3,
         recipe={
-            "default": {"epochs": 3, "schedule": "cosine"},
+            "default": {"epochs": 3, "lr_schedule": "cosine"},
             "cnn2": {"epochs": 5},
         },
         options={"kd": {"tau": 8}},
@@ -123,28 +131,31 @@ def test_a_network_is_trained_by_its_own_recipe_above_the_default(
 ) -> None:
     found = load(written(tmp_path, GOOD))
 
-    assert found.recipe_of("resnet8", {}) == Recipe(epochs=3, schedule="cosine")
-    assert found.recipe_of("cnn2", {}) == Recipe(epochs=5, schedule="cosine")
+    assert found.recipe_of("resnet8", {}) == Recipe(epochs=3, lr_schedule="cosine")
+    assert found.recipe_of("cnn2", {}) == Recipe(epochs=5, lr_schedule="cosine")
 
 
 def test_the_command_line_stands_above_the_file(tmp_path: Path) -> None:
     found = load(written(tmp_path, GOOD))
 
-    asked = {"epochs": "7", "rate": "0.5", "nesterov": "true"}
+    asked = {"epochs": "7", "lr": "0.5", "nesterov": "true"}
 
     assert found.recipe_of("cnn2", asked) == Recipe(
-        epochs=7, schedule="cosine", rate=0.5, nesterov=True
+        epochs=7, lr_schedule="cosine", lr=0.5, nesterov=True
     )
 
 
 def test_an_unknown_field_of_a_recipe_is_met_with_the_nearest(tmp_path: Path) -> None:
-    found = load(written(tmp_path, GOOD.replace("schedule", "shedule")))
+    found = load(written(tmp_path, GOOD.replace("lr_schedule", "lr_shedule")))
 
     with pytest.raises(BadProtocol) as caught:
         found.recipe_of("cnn2", {})
 
     text = str(caught.value)
-    assert "unknown field 'shedule': did you mean 'schedule'? (a recipe has: " in text
+    assert (
+        "unknown field 'lr_shedule': did you mean 'lr_schedule'? (a recipe has: "
+        in text
+    )
     assert "\n" not in text
 
 
@@ -174,17 +185,17 @@ def test_what_a_protocol_leaves_out_is_all_images_fp32_and_no_sweep(
 ) -> None:
     found = load(written(tmp_path, GOOD))
 
-    assert (found.share, found.precision, found.sweeps) == (1.0, "fp32", {})
+    assert (found.data_fraction, found.precision, found.sweeps) == (1.0, "fp32", {})
 
 
-def test_share_precision_teachers_and_sweeps_are_read(tmp_path: Path) -> None:
+def test_fraction_precision_teachers_and_sweeps_are_read(tmp_path: Path) -> None:
     text = GOOD.replace('["resnet8"]', '["resnet8", "cnn2"]')
-    text = f'share = 0.2\nprecision = "bf16"\n{text}'
+    text = f'data_fraction = 0.2\nprecision = "bf16"\n{text}'
     text += "[sweeps.nasty]\nomega = [0, 0.1]\n[sweeps.kd]\ntau = [1, 2.5]\n"
 
     found = load(written(tmp_path, text))
 
-    assert (found.share, found.precision) == (0.2, "bf16")
+    assert (found.data_fraction, found.precision) == (0.2, "bf16")
     assert found.teachers == ("resnet8", "cnn2")
     assert found.sweeps == {"nasty": {"omega": (0, 0.1)}, "kd": {"tau": (1, 2.5)}}
 
@@ -194,10 +205,13 @@ def test_share_precision_teachers_and_sweeps_are_read(tmp_path: Path) -> None:
     [
         ({"epochs": "many"}, "epochs: Input should be a valid integer"),
         ({"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
-        ({"rate": -1}, "rate: Input should be greater than 0"),
+        ({"lr": -1}, "lr: Input should be greater than 0"),
         ({"momentum": 2}, "momentum: Input should be less than or equal to 1"),
         ({"optimizer": "lion"}, "optimizer: Input should be 'sgd' or 'adam'"),
-        ({"schedule": "linear"}, "schedule: Input should be 'steps', 'cosine' or"),
+        (
+            {"lr_schedule": "linear"},
+            "lr_schedule: Input should be 'steps'",
+        ),
     ],
 )
 def test_a_value_that_does_not_fit_a_recipe_is_told_with_its_field(
@@ -236,12 +250,32 @@ def test_a_key_that_is_missing_is_told_by_its_name(key: str, tmp_path: Path) -> 
         ('["kd"]', "[3]", "attacks.0: Input should be a valid string"),
         ('["resnet8"]', '"resnet8"', "teachers: Input should be a valid tuple"),
         ('["resnet8"]', "[]", "teachers: Tuple should have at least 1 item"),
-        ("version = 2", "version = 2\nshare = 0", "share: Input should be greater"),
-        ("version = 2", "version = 2\nshare = 1.5", "share: Input should be less"),
+        (
+            "version = 2",
+            "version = 2\ndata_fraction = 0",
+            "data_fraction: Input should be greater",
+        ),
+        (
+            "version = 2",
+            "version = 2\ndata_fraction = 1.5",
+            "data_fraction: Input should be less",
+        ),
         (
             "version = 2",
             'version = 2\nprecision = "fp16"',
             "precision: Input should be 'fp32' or 'bf16'",
+        ),
+        ('"SoftLabels"', '"Logits"', "tracks.open.teacher: Input should be"),
+        ('"TrainImages"', '"TrainImages"\nbudget = 5', "tracks.open.budget: Extra"),
+        (
+            '"TrainImages"',
+            '"NoImages"\nfraction = 0.1',
+            "tracks.open: fraction is a share of the training images",
+        ),
+        (
+            '"SoftLabels"',
+            '"Weights"\nqueries = 5',
+            "tracks.open: queries are counted where replies are granted",
         ),
         (
             "[options.kd]",
@@ -254,6 +288,28 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_key(
     old: str, new: str, found: str, tmp_path: Path
 ) -> None:
     assert found in told(tmp_path, GOOD.replace(old, new))
+
+
+def test_a_track_of_several_budgets_is_a_curve_that_ranks_at_the_largest(
+    tmp_path: Path,
+) -> None:
+    text = GOOD.replace('"TrainImages"', '"NoImages"\nqueries = [500, 8000, 2000]')
+
+    [track] = load(written(tmp_path, text)).tracks.values()
+
+    assert [access.queries for access in track.accesses()] == [500, 8000, 2000]
+    assert track.ranked is not None and track.ranked.queries == 8000
+
+
+def test_a_track_of_several_fractions_is_a_study_that_ranks_nothing(
+    tmp_path: Path,
+) -> None:
+    text = GOOD.replace('"TrainImages"', '"TrainImages"\nfraction = [0.1, 1]')
+
+    [track] = load(written(tmp_path, text)).tracks.values()
+
+    assert [access.fraction for access in track.accesses()] == [0.1, 1.0]
+    assert track.ranked is None
 
 
 @pytest.mark.parametrize("text", ["name = ", "[recipe", 'name = "a"\nname = "b"'])

@@ -21,10 +21,13 @@ from bench import (
     SurrogateImages,
     TrainImages,
     Weights,
+    check_finite,
 )
-from bench import testing as tiny
+from bench.contract import check as contract
 from bench.errors import BadPlugin, BudgetExhausted, Diverged
-from bench.plugins import contract, registry
+from bench.plugins import registry
+from bench.plugins.spec import Kind
+from bench.testing import problem as tiny
 
 Promise = Callable[[Any], None]
 
@@ -38,18 +41,24 @@ def pairs() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("kind", "name", "promise"), list(pairs()))
 def test_every_plugin_keeps_every_promise(
-    kind: registry.Kind, name: str, promise: Promise
+    kind: Kind, name: str, promise: Promise
 ) -> None:
     contract.kept(promise, registry.load(kind, name))
 
 
-def broken(kind: registry.Kind, cls: type[Any]) -> dict[str, str]:
+def named(promise: str) -> Promise:
+    """The promise of that name."""
+    every = {p.__name__: p for group in contract.PROMISES.values() for p in group}
+    return every[promise]
+
+
+def broken(kind: Kind, cls: type[Any]) -> dict[str, str]:
     """What `cls` breaks: the names of the promises, each with the complaint."""
     found = {}
     for promise in contract.PROMISES[kind]:
         try:
             contract.kept(promise, cls)
-        except BadPlugin as error:
+        except (BadPlugin, BudgetExhausted) as error:
             found[promise.__name__] = str(error)
     return found
 
@@ -287,7 +296,7 @@ def test_a_bad_defense_is_caught_by_the_promise_that_it_breaks(
 
     assert next(iter(found)) == promise
     with pytest.raises(BadPlugin, match=complaint):
-        contract.kept(getattr(contract, promise), cls)
+        contract.kept(named(promise), cls)
 
 
 def test_a_defense_that_says_it_is_randomised_keeps_every_promise() -> None:
@@ -306,10 +315,12 @@ def test_an_answer_of_its_own_breaks_no_promise() -> None:
 
 
 def nudge(student: nn.Module, run: Run) -> None:
-    """Change the student, repeatably."""
+    """Change the student, repeatably, and leave it in eval mode."""
     with torch.no_grad():
         for weight in student.parameters():
             weight += 0.01 * torch.randn(weight.shape, generator=run.generator)
+            check_finite(float(weight.sum()), "a weight")
+    student.eval()
 
 
 @dataclass(frozen=True)
@@ -429,6 +440,55 @@ class FalseControl(Attack[HardLabels, TrainImages]):
         nudge(student, run)
 
 
+@dataclass(frozen=True)
+class Twofold(Attack[SoftLabels, TrainImages]):
+    """Forgets to say which views it asks about, and asks twice."""
+
+    def steal(
+        self, student: nn.Module, teacher: SoftLabels, images: TrainImages, run: Run
+    ) -> None:
+        nudge(student, run)
+        for _ in range(2):
+            teacher(images.pixels)
+
+
+@dataclass(frozen=True)
+class Shy(Attack[SoftLabels, TrainImages]):
+    """Does not ask where it must count."""
+
+    def steal(
+        self, student: nn.Module, teacher: SoftLabels, images: TrainImages, run: Run
+    ) -> None:
+        nudge(student, run)
+        if teacher.remaining is None:
+            teacher(images.pixels)
+
+
+@dataclass(frozen=True)
+class Exposed(Nudging):
+    """Scores the student in train mode."""
+
+    def steal(
+        self, student: nn.Module, teacher: Weights, images: NoImages, run: Run
+    ) -> None:
+        student.train()
+        run.checkpoint(student)
+        nudge(student, run)
+
+
+@dataclass(frozen=True)
+class Heedless(Nudging):
+    """Looks at no number."""
+
+    def steal(
+        self, student: nn.Module, teacher: Weights, images: NoImages, run: Run
+    ) -> None:
+        with torch.no_grad():
+            for weight in student.parameters():
+                weight += 0.01 * torch.randn(weight.shape, generator=run.generator)
+        student.eval()
+
+
 @pytest.mark.parametrize(
     ("cls", "promise", "complaint"),
     [
@@ -445,7 +505,10 @@ class FalseControl(Attack[HardLabels, TrainImages]):
         (Insisting, "has_defaults", "needs defaults: .*rate"),
         (Mute, "documents_itself", "Mute has no docstring"),
         (Layered, "has_plain_options", "option rates is a list"),
-        (FalseControl, "asks_no_more_than_granted", "control asked about 32 images"),
+        (Twofold, "asks_about_no_view_twice", "billed for 64 answers"),
+        (Shy, "keeps_to_its_budget", "it asked about nothing"),
+        (Exposed, "leaves_the_student_in_eval_mode", "in train mode"),
+        (Heedless, "ends_where_numbers_end", "with a student of NaN it went on"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -456,10 +519,10 @@ def test_a_bad_attack_is_caught_by_the_promise_that_it_breaks(
 
     assert next(iter(found)) == promise
     with pytest.raises(BadPlugin, match=complaint):
-        contract.kept(getattr(contract, promise), cls)
+        contract.kept(named(promise), cls)
 
 
-@pytest.mark.parametrize("cls", [Idle, Vandal, Fickle, Mute, Layered, FalseControl])
+@pytest.mark.parametrize("cls", [Vandal, Mute, Layered, Shy, Exposed, Heedless])
 def test_a_bad_attack_breaks_one_promise_alone(cls: type[Attack[Any, Any]]) -> None:
     assert len(broken("attack", cls)) == 1
 
@@ -469,24 +532,8 @@ def test_an_attack_that_changes_the_student_alone_breaks_no_promise() -> None:
 
 
 @dataclass(frozen=True)
-class Greedy(Attack[SoftLabels, TrainImages]):
-    """Asks about more images than it is granted."""
-
-    queries: int | None = 10
-
-    def steal(
-        self, student: nn.Module, teacher: SoftLabels, images: TrainImages, run: Run
-    ) -> None:
-        nudge(student, run)
-        for image in images.pixels.split(4):
-            teacher(image)
-
-
-@dataclass(frozen=True)
 class Stubborn(Attack[SoftLabels, TrainImages]):
     """Asks on after it was refused."""
-
-    queries: int | None = 10
 
     def steal(
         self, student: nn.Module, teacher: SoftLabels, images: TrainImages, run: Run
@@ -500,16 +547,20 @@ class Stubborn(Attack[SoftLabels, TrainImages]):
 
 
 def test_an_attack_that_overspends_is_stopped() -> None:
-    with pytest.raises(BudgetExhausted, match="4 images with 2 left"):
-        contract.kept(contract.trains_the_student, Greedy)
+    with pytest.raises(BudgetExhausted, match="32 images with 10 left"):
+        tiny.Theft(Twofold, budget=10)
+
+
+def test_a_control_that_says_it_never_asks_gets_no_answer() -> None:
+    with pytest.raises(BudgetExhausted, match="32 images with 0 left"):
+        contract.kept(named("trains_the_student"), FalseControl)
 
 
 def test_an_attack_that_asks_on_gets_no_answer_beyond_its_budget() -> None:
-    _, ledger, door = tiny.steal(Stubborn)
+    theft = tiny.Theft(Stubborn, budget=10)
 
     assert broken("attack", Stubborn) == {}
-    assert ledger.queries == 8
-    assert door.remaining == 2
+    assert (theft.ledger.queries, theft.grant.remaining) == (8, 2)
 
 
 @dataclass(frozen=True)
@@ -524,7 +575,7 @@ class Exploding(Attack[Weights, NoImages]):
 
 def test_a_task_that_stops_by_itself_says_how_it_ended() -> None:
     with pytest.raises(Diverged, match="the loss became nan"):
-        contract.kept(contract.trains_the_student, Exploding)
+        contract.kept(named("trains_the_student"), Exploding)
 
 
 @pytest.mark.parametrize(

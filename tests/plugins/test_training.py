@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import cos, inf, nan, pi
 
@@ -14,27 +13,23 @@ from torch import Tensor, nn
 
 from bench.data import Augmentation, Batch, Images
 from bench.errors import Diverged
-from bench.plugins.base import Harness, Run
-from bench.plugins.training import check_finite, optimiser, train
+from bench.plugins.run import check_finite
+from bench.plugins.training import make_optimizer, train
 from bench.recipe import Recipe
-from bench.threat.grants import SurrogateImages, TrainImages
+from bench.testing.run import NotedRun
+from bench.threat.images import SurrogateImages, TrainImages
 
 
-@dataclass
-class Notebook(Harness):
-    """Notes what a run tells: progress, and the network at each checkpoint."""
+@dataclass(frozen=True)
+class Notebook(NotedRun):
+    """Remembers the network at each checkpoint as well."""
 
-    steps: list[tuple[int, int, Mapping[str, float]]] = field(default_factory=list)
     states: list[dict[str, Tensor]] = field(default_factory=list)
-    modes: list[bool] = field(default_factory=list)
-
-    def progress(self, step: int, of: int, losses: Mapping[str, float]) -> None:
-        self.steps.append((step, of, losses))
 
     def checkpoint(self, student: nn.Module) -> None:
+        super().checkpoint(student)
         state = student.state_dict()
         self.states.append({k: v.detach().clone() for k, v in state.items()})
-        self.modes.append(student.training)
 
 
 class Slope(nn.Module):
@@ -45,15 +40,17 @@ class Slope(nn.Module):
         self.height = nn.Parameter(torch.zeros((), dtype=torch.float64))
 
 
-def run(recipe: Recipe, harness: Harness | None = None, seed: int = 0) -> Run:
-    return Run(
+def run(recipe: Recipe, notes: Notebook | None = None, seed: int = 0) -> Notebook:
+    """A run with `recipe`, which writes into `notes` where there are some."""
+    if notes is not None:
+        return replace(notes, recipe=recipe)
+    return Notebook(
         shape=(1, 2, 2),
         classes=3,
         seed=seed,
         device=torch.device("cpu"),
         generator=torch.Generator().manual_seed(seed),
         recipe=recipe,
-        _harness=harness or Harness(),
     )
 
 
@@ -66,8 +63,8 @@ def images(count: int = 12) -> Images:
 
 def falls(recipe: Recipe) -> list[float]:
     """How far each epoch of one step moves a number whose gradient is 1."""
-    slope, notes = Slope(), Notebook()
-    train(slope, TrainImages(images(2)), lambda _: slope.height, run(recipe, notes))
+    slope, notes = Slope(), run(recipe)
+    train(slope, TrainImages(images(2)), lambda _: slope.height, notes)
     heights = [0.0, *(float(state["height"]) for state in notes.states)]
     return [before - after for before, after in pairwise(heights)]
 
@@ -81,7 +78,7 @@ def learner(seed: int = 0) -> nn.Sequential:
 
 def test_the_cosine_schedule_anneals_to_zero_over_all_epochs() -> None:
     recipe = Recipe(
-        epochs=8, rate=0.4, momentum=0.0, weight_decay=0.0, schedule="cosine"
+        epochs=8, lr=0.4, momentum=0.0, weight_decay=0.0, lr_schedule="cosine"
     )
 
     rates = falls(recipe)
@@ -92,10 +89,10 @@ def test_the_cosine_schedule_anneals_to_zero_over_all_epochs() -> None:
 def test_the_steps_schedule_drops_at_each_milestone() -> None:
     recipe = Recipe(
         epochs=6,
-        rate=0.5,
+        lr=0.5,
         momentum=0.0,
         weight_decay=0.0,
-        schedule="steps",
+        lr_schedule="steps",
         milestones=(2, 5),
         gamma=0.1,
     )
@@ -106,10 +103,10 @@ def test_the_steps_schedule_drops_at_each_milestone() -> None:
 def test_the_constant_schedule_keeps_its_rate_and_heeds_no_milestones() -> None:
     recipe = Recipe(
         epochs=4,
-        rate=0.3,
+        lr=0.3,
         momentum=0.0,
         weight_decay=0.0,
-        schedule="constant",
+        lr_schedule="constant",
         milestones=(1, 2),
     )
 
@@ -119,16 +116,16 @@ def test_the_constant_schedule_keeps_its_rate_and_heeds_no_milestones() -> None:
 def test_the_rate_is_the_same_for_all_steps_of_an_epoch() -> None:
     recipe = Recipe(
         epochs=2,
-        batch=4,
-        rate=0.1,
+        batch_size=4,
+        lr=0.1,
         momentum=0.0,
         weight_decay=0.0,
-        schedule="steps",
+        lr_schedule="steps",
         milestones=(1,),
     )
-    slope, notes = Slope(), Notebook()
+    slope, notes = Slope(), run(recipe)
 
-    train(slope, TrainImages(images(12)), lambda _: slope.height, run(recipe, notes))
+    train(slope, TrainImages(images(12)), lambda _: slope.height, notes)
 
     assert float(notes.states[0]["height"]) == pytest.approx(-0.3)
     assert float(notes.states[1]["height"]) == pytest.approx(-0.33)
@@ -136,7 +133,7 @@ def test_the_rate_is_the_same_for_all_steps_of_an_epoch() -> None:
 
 def test_sgd_gathers_momentum_as_torchs_formula_says() -> None:
     recipe = Recipe(
-        epochs=5, rate=0.1, momentum=0.9, weight_decay=0.0, schedule="constant"
+        epochs=5, lr=0.1, momentum=0.9, weight_decay=0.0, lr_schedule="constant"
     )
 
     velocities, velocity = [], 0.0
@@ -149,11 +146,11 @@ def test_sgd_gathers_momentum_as_torchs_formula_says() -> None:
 def test_nesterov_looks_one_step_ahead() -> None:
     recipe = Recipe(
         epochs=5,
-        rate=0.1,
+        lr=0.1,
         momentum=0.9,
         weight_decay=0.0,
         nesterov=True,
-        schedule="constant",
+        lr_schedule="constant",
     )
 
     moves, velocity = [], 0.0
@@ -165,7 +162,7 @@ def test_nesterov_looks_one_step_ahead() -> None:
 
 def test_weight_decay_pulls_towards_zero() -> None:
     recipe = Recipe(
-        epochs=4, rate=0.1, momentum=0.0, weight_decay=0.5, schedule="constant"
+        epochs=4, lr=0.1, momentum=0.0, weight_decay=0.5, lr_schedule="constant"
     )
 
     moves, height = [], 0.0
@@ -177,7 +174,7 @@ def test_weight_decay_pulls_towards_zero() -> None:
 
 def test_adam_moves_by_its_rate_when_the_gradient_is_constant() -> None:
     recipe = Recipe(
-        epochs=4, optimizer="adam", rate=0.01, weight_decay=0.0, schedule="constant"
+        epochs=4, optimizer="adam", lr=0.01, weight_decay=0.0, lr_schedule="constant"
     )
 
     assert falls(recipe) == pytest.approx([0.01] * 4, rel=1e-6)
@@ -189,7 +186,7 @@ def test_adam_moves_by_its_rate_when_the_gradient_is_constant() -> None:
         (
             Recipe(
                 optimizer="sgd",
-                rate=0.3,
+                lr=0.3,
                 momentum=0.8,
                 weight_decay=0.01,
                 nesterov=True,
@@ -198,7 +195,7 @@ def test_adam_moves_by_its_rate_when_the_gradient_is_constant() -> None:
             {"lr": 0.3, "momentum": 0.8, "weight_decay": 0.01, "nesterov": True},
         ),
         (
-            Recipe(optimizer="adam", rate=0.002, momentum=0.8, weight_decay=0.01),
+            Recipe(optimizer="adam", lr=0.002, momentum=0.8, weight_decay=0.01),
             torch.optim.Adam,
             {"lr": 0.002, "betas": (0.9, 0.999), "weight_decay": 0.01},
         ),
@@ -209,7 +206,7 @@ def test_the_recipe_chooses_the_optimiser_and_its_settings(
 ) -> None:
     network = learner()
 
-    steps = optimiser(network, recipe)
+    steps = make_optimizer(network, recipe)
 
     assert type(steps) is kind
     assert len(steps.param_groups) == 1
@@ -221,9 +218,9 @@ def test_the_recipe_chooses_the_optimiser_and_its_settings(
 def test_the_default_recipe_is_that_of_the_papers_cifar10_files() -> None:
     recipe = Recipe()
 
-    assert (recipe.epochs, recipe.batch, recipe.optimizer) == (160, 128, "sgd")
-    assert (recipe.rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-4)
-    assert (recipe.schedule, recipe.milestones, recipe.gamma) == (
+    assert (recipe.epochs, recipe.batch_size, recipe.optimizer) == (160, 128, "sgd")
+    assert (recipe.lr, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-4)
+    assert (recipe.lr_schedule, recipe.milestones, recipe.gamma) == (
         "steps",
         (80, 120),
         0.1,
@@ -232,7 +229,7 @@ def test_the_default_recipe_is_that_of_the_papers_cifar10_files() -> None:
 
 
 def test_training_follows_the_plainest_loop() -> None:
-    recipe = Recipe(epochs=3, batch=5, rate=0.1, schedule="cosine")
+    recipe = Recipe(epochs=3, batch_size=5, lr=0.1, lr_schedule="cosine")
     owned, augment = images(12), Augmentation(pad=1)
     plain, own = learner(), learner()
 
@@ -258,16 +255,16 @@ def test_training_learns_what_can_be_learnt() -> None:
     pixels = torch.zeros(30, 1, 2, 2, dtype=torch.uint8)
     labels = torch.arange(30) % 3
     pixels.flatten(1)[torch.arange(30), labels] = 255
-    network, notes = learner(), Notebook()
+    network, notes = learner(), run(Recipe())
 
     def loss(batch: Batch) -> Tensor:
         return F.cross_entropy(network(batch.pixels), batch.labels)
 
-    recipe = Recipe(epochs=15, batch=10, rate=0.1, schedule="cosine")
+    recipe = Recipe(epochs=15, batch_size=10, lr=0.1, lr_schedule="cosine")
     train(network, TrainImages(Images(pixels, labels)), loss, run(recipe, notes))
 
     assert torch.equal(network(pixels.float() / 255).argmax(dim=1), labels)
-    assert notes.steps[-1][2]["loss"] < notes.steps[0][2]["loss"] / 5
+    assert notes.told[-1][2]["loss"] < notes.told[0][2]["loss"] / 5
 
 
 def trained(seed: int) -> dict[str, Tensor]:
@@ -277,7 +274,7 @@ def trained(seed: int) -> dict[str, Tensor]:
     def loss(batch: Batch) -> Tensor:
         return F.cross_entropy(network(batch.pixels), batch.labels)
 
-    recipe = Recipe(epochs=3, batch=4, schedule="cosine")
+    recipe = Recipe(epochs=3, batch_size=4, lr_schedule="cosine")
     train(
         network,
         TrainImages(images(), Augmentation(pad=1)),
@@ -301,8 +298,8 @@ def test_another_seed_of_the_run_trains_another_network() -> None:
 
 @pytest.mark.parametrize("value", [nan, inf, -inf])
 def test_a_loss_that_is_not_finite_stops_training(value: float) -> None:
-    slope, notes = Slope(), Notebook()
-    recipe = Recipe(epochs=3, schedule="constant")
+    slope, notes = Slope(), run(Recipe())
+    recipe = Recipe(epochs=3, lr_schedule="constant")
 
     with pytest.raises(Diverged, match=r"^the loss of epoch 1 became (nan|-?inf)$"):
         train(
@@ -312,12 +309,12 @@ def test_a_loss_that_is_not_finite_stops_training(value: float) -> None:
             run(recipe, notes),
         )
 
-    assert notes.steps == []
+    assert notes.told == []
 
 
 def test_the_epoch_in_which_the_loss_diverged_is_named() -> None:
-    slope, notes = Slope(), Notebook()
-    recipe = Recipe(epochs=4, batch=12, schedule="constant")
+    slope, notes = Slope(), run(Recipe())
+    recipe = Recipe(epochs=4, batch_size=12, lr_schedule="constant")
     values = iter([1.0, 1.0, nan, 1.0])
 
     with pytest.raises(Diverged, match="epoch 3"):
@@ -328,7 +325,7 @@ def test_the_epoch_in_which_the_loss_diverged_is_named() -> None:
             run(recipe, notes),
         )
 
-    assert [step for step, _, _ in notes.steps] == [1, 2]
+    assert [step for step, _, _ in notes.told] == [1, 2]
 
 
 def test_one_bad_batch_is_enough_to_have_diverged() -> None:
@@ -340,7 +337,7 @@ def test_one_bad_batch_is_enough_to_have_diverged() -> None:
             slope,
             TrainImages(images(12)),
             lambda _: slope.height * 0 + next(values),
-            run(Recipe(epochs=1, batch=4)),
+            run(Recipe(epochs=1, batch_size=4)),
         )
 
 
@@ -356,12 +353,14 @@ def test_other_numbers_are_told_with_what_they_are(value: float) -> None:
 
 
 def test_the_checkpoint_is_called_once_an_epoch_in_eval_mode() -> None:
-    network, notes = learner(), Notebook()
+    network, notes = learner(), run(Recipe())
 
     def loss(batch: Batch) -> Tensor:
         return F.cross_entropy(network(batch.pixels), batch.labels)
 
-    train(network, TrainImages(images()), loss, run(Recipe(epochs=3, batch=4), notes))
+    train(
+        network, TrainImages(images()), loss, run(Recipe(epochs=3, batch_size=4), notes)
+    )
 
     assert notes.modes == [False, False, False]
     last = notes.states[-1]
@@ -369,17 +368,17 @@ def test_the_checkpoint_is_called_once_an_epoch_in_eval_mode() -> None:
 
 
 def test_progress_tells_the_mean_loss_of_every_epoch() -> None:
-    slope, notes = Slope(), Notebook()
+    slope, notes = Slope(), run(Recipe())
     values = iter([1.0, 2.0, 6.0, 0.0, 0.0, 3.0])
 
     train(
         slope,
         TrainImages(images(12)),
         lambda _: slope.height * 0 + next(values),
-        run(Recipe(epochs=2, batch=4), notes),
+        run(Recipe(epochs=2, batch_size=4), notes),
     )
 
-    assert notes.steps == [(1, 2, {"loss": 3.0}), (2, 2, {"loss": 1.0})]
+    assert notes.told == [(1, 2, {"loss": 3.0}), (2, 2, {"loss": 1.0})]
 
 
 def test_the_loss_sees_train_mode_and_the_network_ends_in_eval_mode() -> None:
@@ -390,24 +389,24 @@ def test_the_loss_sees_train_mode_and_the_network_ends_in_eval_mode() -> None:
         modes.extend(module.training for module in network.modules())
         return F.cross_entropy(network(batch.pixels), batch.labels)
 
-    train(network, TrainImages(images()), loss, run(Recipe(epochs=2, batch=4)))
+    train(network, TrainImages(images()), loss, run(Recipe(epochs=2, batch_size=4)))
 
     assert all(modes)
     assert not any(module.training for module in network.modules())
 
 
 def test_a_recipe_that_is_passed_stands_above_the_runs() -> None:
-    slope, notes = Slope(), Notebook()
+    slope, notes = Slope(), run(Recipe())
 
     train(
         slope,
         TrainImages(images(2)),
         lambda _: slope.height,
         run(Recipe(epochs=9), notes),
-        Recipe(epochs=2, rate=0.25, momentum=0.0, schedule="constant", weight_decay=0),
+        Recipe(epochs=2, lr=0.25, momentum=0.0, lr_schedule="constant", weight_decay=0),
     )
 
-    assert [of for _, of, _ in notes.steps] == [2, 2]
+    assert [of for _, of, _ in notes.told] == [2, 2]
     assert slope.height.item() == pytest.approx(-0.5)
 
 
@@ -419,6 +418,6 @@ def test_training_on_surrogates_never_sees_a_label() -> None:
         labels.update(batch.labels.tolist())
         return slope.height
 
-    train(slope, SurrogateImages(images()), loss, run(Recipe(epochs=1, batch=4)))
+    train(slope, SurrogateImages(images()), loss, run(Recipe(epochs=1, batch_size=4)))
 
     assert labels == {-1}

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import mean, stdev
+from typing import Any, ClassVar
 
 import classical
 import torch
 from cases import Case, do, session_of, tasks_of
 
-from bench.engines.ready_queue import Agenda
-from bench.planning.tasks import Setting, Steal, Task, TrainTeacher, key
-from bench.recipe import Recipe
+from bench.engines.events import Ended, Event
+from bench.engines.ready_queue import ReadyQueue
+from bench.engines.run_task import record
+from bench.errors import Status
 from bench.results.rows import ProtectRow, Row, StealRow, TeacherRow
-from bench.worker.perform import kind_of, record
+from bench.stages import Data, Result, Root, Steal, Task
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def parity(case: Case, say: Callable[[str], None], seeds: int = 3) -> list[Accur
 
 def _without_scratch(tasks: Iterable[Task]) -> Iterator[Task]:
     for task in tasks:
-        if not isinstance(task, Steal) or task.attack.target != "scratch":
+        if not isinstance(task, Steal) or task.attack.name != "scratch":
             yield task
 
 
@@ -113,56 +115,67 @@ def _accuracy(row: Row) -> float:
     return row.accuracy
 
 
-@dataclass
-class Clock:
-    """Listens to an agenda and notes when each of its tasks is over."""
-
-    ends: list[float] = field(default_factory=list)
-
-    def started(self, task: Task) -> None:
-        """Nothing."""
-
-    def progress(
-        self, task: Task, step: int, of: int, losses: Mapping[str, float]
-    ) -> None:
-        """Nothing."""
-
-    def ended(self, task: Task, row: Row) -> None:
-        """Look at the clock."""
-        self.ends.append(time.perf_counter())
-
-
 def idle(count: int) -> tuple[float, float]:
     """Seconds a task of `count` that do nothing, through Ray, and seconds beside them.
 
-    A task leaves a row in the store and the driver reads it, as all tasks of the bench
-    do. The first number runs from the end of the first task to that of the last; the
-    second is all the rest: Ray's start, that of the first worker and its imports, the
-    first task, and the shutdown.
+    A task leaves a row in the store and sends it to the driver, as all tasks of the
+    bench do. The first number runs from the end of the first task to that of the last;
+    the second is all the rest: Ray's start, that of the first worker and its imports,
+    the first task, and the shutdown.
     """
-    from bench import schedule  # only this needs Ray
+    from bench.engines import on_ray  # only this needs Ray
 
-    setting = Setting("speed", 1, "none", "0" * 16)
+    # A class within a function travels whole: workers need not find us.
+    @dataclass(frozen=True, eq=False)
+    class Idle(Root):
+        """Loads the digits, and that is all."""
+
+        row: ClassVar = TeacherRow
+        plural: ClassVar = "idle tasks"
+
+        @property
+        def label(self) -> str:
+            """A few words."""
+            return f"idle #{self.seed}"
+
+        @property
+        def stream(self) -> tuple[object, ...]:
+            """Its seed."""
+            return "idle", self.seed
+
+        def columns(self) -> dict[str, Any]:
+            """What a row cannot do without."""
+            return {
+                "dataset": self.data.name,
+                "data_fingerprint": self.data.fingerprint,
+                "teacher": "none",
+                "teacher_recipe": "{}",
+                "seed": self.seed,
+            }
+
+        def perform(self, bench: object) -> Result:
+            """Nothing."""
+            return Result((), {})
+
     tasks: list[Task] = [
-        TrainTeacher(setting, "cnn2", Recipe(), seed) for seed in range(count)
+        Idle(Data("digits", "0" * 16), seed, "fp32") for seed in range(count)
     ]
-    clock = Clock()
+    ends: list[float] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Ended):
+            ends.append(time.perf_counter())
+
     with session_of(1) as session:
 
-        def note(task: Task, status: str, reason: str) -> Row:
+        def note(task: Task, status: Status, reason: str) -> Row:
             return record(task, session, status, reason)
 
         started = time.perf_counter()
-        schedule.run(
-            Agenda(tasks, set(), note, clock),
-            # A function within a function travels whole: workers need not find us.
-            lambda task, tell: record(task, session, "ok", ""),
-            lambda task: session.store.row(kind_of(task), key(task)),
-            session.store.root / ".ray",
-            {"cpu": 1},
-        )
+        queue = ReadyQueue(tasks, set(), note, hear)
+        on_ray.run(queue, session, session.store.root / ".ray", {})
         whole = time.perf_counter() - started
-    if len(clock.ends) != count:
-        raise RuntimeError(f"{len(clock.ends)} of {count} tasks have ended")
-    busy = clock.ends[-1] - clock.ends[0]
+    if len(ends) != count:
+        raise RuntimeError(f"{len(ends)} of {count} tasks have ended")
+    busy = ends[-1] - ends[0]
     return busy / (count - 1), whole - busy

@@ -1,7 +1,7 @@
 """What both sides work on: a few images, and the bench's tasks for them.
 
-The images are a subset that `bench.data.SETS` is told of under a name of its own, which
-names its pixels; a `Protocol` object made here asks for it.
+The images are a subset that `bench.data.load` finds in this module under a name of its
+own, which names its pixels; a `Protocol` object made here asks for it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import torch
 from bench import data
 from bench.data import Augmentation, Dataset, Images
 from bench.data.cache import home
-from bench.planning.plan import Request, plan
-from bench.planning.protocol import Protocol
-from bench.planning.tasks import Task
+from bench.engines.run_task import Session, run_task
+from bench.planning.plan import plan
+from bench.planning.protocol import Protocol, Track
+from bench.planning.request import Request
 from bench.results.rows import Row
 from bench.results.store import Store
-from bench.worker.perform import Session, perform
+from bench.stages import Task
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def subset(name: str, images: int, tests: int) -> Dataset:
         for rows in [torch.randperm(len(part), generator=draw)[:count]]
     ]
     few = replace(whole, train=parts[0], test=parts[1], known="")
-    few = replace(few, name=f"speed-{few.fingerprint}", known=few.fingerprint)
-    data.SETS[few.name] = lambda: few
+    few = few.called(f"cases:subset_{few.fingerprint}")
+    globals()[few.name.removeprefix("cases:")] = lambda: few
     return few
 
 
@@ -111,11 +112,11 @@ def tasks_of(
     how = case.how
     recipe = {
         "epochs": how.epochs,
-        "batch": how.batch,
-        "rate": how.rate,
+        "batch_size": how.batch,
+        "lr": how.rate,
         "momentum": how.momentum,
         "weight_decay": how.weight_decay,
-        "schedule": "cosine",
+        "lr_schedule": "cosine",
     }
     protocol = Protocol(
         name="speed",
@@ -125,6 +126,7 @@ def tasks_of(
         students=case.students,
         defenses=("nasty",),
         attacks=tuple(attacks),
+        tracks={"open": Track(teacher="SoftLabels", images="TrainImages")},
         seeds=seeds,
         precision=precision,  # type: ignore[arg-type]
         recipe={"default": recipe},
@@ -143,7 +145,7 @@ def do(tasks: Iterable[Task], session: Session) -> dict[Task, Row]:
     """The rows of `tasks`, all of which must end well."""
     rows = {}
     for task in tasks:
-        row = rows[task] = perform(task, session, lambda *_: None)
+        row = rows[task] = run_task(task, session, lambda *_: None)
         if row.status != "ok":
             raise RuntimeError(f"{task.label} ended as {row.status}: {row.reason}")
     return rows

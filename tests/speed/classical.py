@@ -110,7 +110,7 @@ def loader(pictures: Any, how: How, shuffle: bool) -> Any:
 def build(name: str, dataset: Dataset) -> nn.Module:
     """The bench's network of that name: float32, contiguous."""
     channels, classes = dataset.shape[0], len(dataset.classes)
-    return networks.build(name, channels, classes, dataset.mean, dataset.std)
+    return networks.find(name).build(channels, classes, dataset.mean, dataset.std)
 
 
 def kd_loss(

@@ -1,7 +1,7 @@
 """The workloads: what the classical loop and the bench each do, side by side.
 
 A `Side` prepares untimed what one repetition needs and lends what is to be timed. On
-the bench's side that is whole tasks through `bench.perform.perform`: rows, store,
+the bench's side that is whole tasks through `bench.engines.run_task`: rows, store,
 scoring and tables of replies included, in a fresh store every time, so that nothing is
 remembered from before. A task that ends otherwise than well stops the measurement.
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import classical
 import torch
@@ -20,16 +21,20 @@ from cases import Case, do, session_of, tasks_of
 from torch import nn
 
 from attacks.dafl import DAFL
-from bench.data import Augmentation, Images, Schedule
-from bench.planning.tasks import Steal
-from bench.plugins.base import Run
+from bench.data import Augmentation, Images, ViewPlan
+from bench.engines.run_task import record
+from bench.errors import Status
+from bench.networks import find
+from bench.recipe import Recipe
+from bench.results.store import Store
 from bench.seeds import seeded
-from bench.threat.grants import NoImages, TrainImages, Weights
-from bench.worker import provenance as machine
-from bench.worker.harness import Desk
-from bench.worker.perform import record
-from bench.worker.referee import Referee
-from bench.worker.reply_cache import state_of
+from bench.stages import Steal
+from bench.threat.grants import Weights
+from bench.threat.images import NoImages, TrainImages
+from bench.worker import provenance
+from bench.worker.notes import Notes
+from bench.worker.weights import state_of
+from bench.worker.workbench import Workbench
 
 CPU = torch.device("cpu")
 VARIANTS = [(tau, alpha) for tau in (1.0, 2.0, 4.0, 8.0) for alpha in (0.5, 0.9)]
@@ -81,11 +86,11 @@ def students(case: Case) -> Contest:
             task
             for task in tasks_of(few, precision, attacks)
             if isinstance(task, Steal)
-            and task.attack.target == "kd"
-            and task.target.defense.target == "none"
+            and task.attack.name == "kd"
+            and task.target.defense.name == "none"
         ]
         with session_of(case.threads) as session:
-            row = record(mine[0].target, session, "ok", "")
+            row = record(mine[0].target, session, Status.OK, "")
             session.store.save(row, state_of({"network": teacher}))
             yield lambda: do(mine, session)
 
@@ -149,24 +154,26 @@ def dafl(case: Case) -> Contest:
     @contextmanager
     def new(precision: str) -> Iterator[Callable[[], object]]:
         torch.set_num_threads(case.threads)
-        machine.set_precision(precision)
-        referee = Referee(dataset, CPU)
-        desk = Desk(dataset, referee, lambda *_: None, precision)
-        desk.subject = nn.Identity()  # so that checkpoints of the student are no task
+        provenance.set_precision(precision)
         with seeded(0, CPU) as generator:
-            run = Run(
-                shape=dataset.shape,
-                classes=len(dataset.classes),
-                seed=0,
+            bench = Workbench(
+                dataset=dataset,
+                asked=dataset.name,
+                store=Store(Path()),
                 device=CPU,
                 generator=generator,
-                teacher=case.teacher,
-                _harness=desk,
+                seed=0,
+                precision=precision,
+                compiled=False,
+                notes=Notes(lambda *_: None),
             )
-            copy, teacher = run.network(student), Weights(run.network(case.teacher))
+            # Another subject, so that checkpoints of the student are no task.
+            run = bench.run(case.teacher, Recipe(), student, subject=nn.Identity())
+            copy = bench.network(find(student))
+            teacher = Weights(bench.network(find(case.teacher)))
             batch, latent, width = sizes
             attack = DAFL(
-                iterations=case.steps, batch=batch, latent=latent, width=width
+                iterations=case.steps, batch_size=batch, latent=latent, width=width
             )
             yield lambda: attack.steal(copy, teacher, NoImages(), run)
 
@@ -205,7 +212,7 @@ def _input(
     torch.manual_seed(0)
     steps = classical.transform(augment, images.pixels.shape[2])
     batches = classical.loader(pictures(images, steps), how, shuffle=True)
-    dealer = TrainImages(images, augment, Schedule(augment, 0))
+    dealer = TrainImages(images, augment, ViewPlan(augment, 0))
     generator = torch.Generator().manual_seed(0)
 
     def epoch() -> None:

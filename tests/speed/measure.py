@@ -1,4 +1,4 @@
-"""How fast the bench is beside a plain classical loop, on this machine.
+"""How fast the bench is beside a plain classical loop, on this provenance.
 
     make speed                                   all workloads but parity
     make speed ARGS='students dafl --repeats 5'  some of them
@@ -37,7 +37,7 @@ from cases import Case, subset, usual
 from classical import How
 from contests import Contest, Side, dafl, inputs, students, table
 
-from bench.worker import provenance as machine
+from bench.worker import provenance
 
 WORKLOADS = ("students", "table", "dafl", "input", "tasks", "parity")
 STUDENTS = ("cnn5", "resnet20", "resnet32")
@@ -58,7 +58,7 @@ def main(words: list[str] | None = None) -> int:
     precisions = tuple(dict.fromkeys(args.precision)) or _native()
     dataset = args.dataset or usual()
     facts = {
-        "processor": machine.processor(),
+        "processor": provenance.processor(),
         "cores": os.cpu_count(),
         "threads": args.threads,
         "torch": torch.__version__,
@@ -228,7 +228,7 @@ def _interleaved(contest: Contest, repeats: int) -> list[dict[str, Any]]:
 
 def _timed(side: Side) -> float:
     """Seconds of what `side` lends; what it prepares is not counted."""
-    machine.set_precision("fp32")
+    provenance.set_precision("fp32")
     with side() as work:
         gc.collect()
         started = time.perf_counter()

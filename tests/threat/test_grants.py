@@ -10,17 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data import PLAIN, Augmentation, Images, Schedule
+from bench.data import PLAIN, Augmentation, Images, ViewPlan
 from bench.errors import BudgetExhausted, Denied
-from bench.threat.grants import (
-    HardLabels,
-    Ledger,
-    NoImages,
-    SoftLabels,
-    SurrogateImages,
-    TrainImages,
-    Weights,
-)
+from bench.threat.grants import HardLabels, SoftLabels, Weights
+from bench.threat.images import NoImages, SurrogateImages, TrainImages
+from bench.threat.ledger import Ledger
 from bench.threat.replies import Replies, Shelf
 
 CLASSES = 3
@@ -342,7 +336,7 @@ def test_a_view_that_does_not_exist_is_not_answered(
 def test_changing_a_reply_does_not_change_what_is_remembered(
     service: Service, tmp_path: Path
 ) -> None:
-    shelf = Shelf(tmp_path, Schedule(PLAIN, seed=0), horizon=1, classes=CLASSES)
+    shelf = Shelf(tmp_path, ViewPlan(PLAIN, seed=0), horizon=1, classes=CLASSES)
     replies = Replies(service, images(3), PLAIN, shelf)
     teacher = SoftLabels(service, Ledger(), replies)
     shown, view = images(3).as_float(), torch.arange(3)
@@ -401,7 +395,7 @@ def test_no_public_attribute_of_an_oracle_leads_to_the_network(
 
     public = {name for name in dir(teacher) if not name.startswith("_")}
 
-    assert public == {"remaining"}
+    assert public == {"grant", "remaining"}
     assert not hasattr(teacher, "__dict__")
 
 
@@ -533,7 +527,7 @@ def test_surrogate_images_have_no_labels_and_deal_minus_one() -> None:
     assert labels.tolist() == [-1] * 10
     assert not hasattr(dealt, "labels")
     public = {name for name in dir(dealt) if not name.startswith("_")}
-    assert public == {"batches", "in_order", "pixels", "views"}
+    assert public == {"batches", "few", "grant", "in_order", "pixels", "views"}
     assert not hasattr(dealt, "__dict__")
 
 
@@ -578,7 +572,7 @@ def test_an_epoch_shows_the_views_of_its_schedule_in_any_order(
     grant: type[TrainImages] | type[SurrogateImages],
 ) -> None:
     augment = Augmentation(pad=2, flip=True)
-    schedule = Schedule(augment, seed=3)
+    schedule = ViewPlan(augment, seed=3)
     dealers = [grant(images(20), augment, schedule) for _ in range(2)]
     sources = [generator(1), generator(2)]
 
@@ -596,7 +590,7 @@ def test_an_epoch_shows_the_views_of_its_schedule_in_any_order(
 
 def test_what_a_schedule_lays_down_is_what_is_dealt() -> None:
     augment, owned = Augmentation(pad=1, flip=True), images(12)
-    dealt = TrainImages(owned, augment, Schedule(augment, seed=0))
+    dealt = TrainImages(owned, augment, ViewPlan(augment, seed=0))
 
     for batch in dealt.batches(5, generator()):
         rows, codes = batch.view // augment.codes, batch.view % augment.codes
@@ -638,5 +632,55 @@ def test_views_dealt_by_a_grant_index_the_memory_of_an_oracle(
 def test_no_images_are_nothing_at_all() -> None:
     nothing = NoImages()
 
-    assert [name for name in dir(nothing) if not name.startswith("_")] == []
+    assert [name for name in dir(nothing) if not name.startswith("_")] == ["grant"]
     assert vars(nothing) == {}
+
+
+def test_grants_say_what_they_are() -> None:
+    assert [g.grant.value for g in (Weights, SoftLabels, HardLabels)] == [
+        "Weights",
+        "SoftLabels",
+        "HardLabels",
+    ]
+    assert TrainImages.grant.value == "TrainImages"
+    assert SurrogateImages.grant.value == "SurrogateImages"
+    assert NoImages.grant.value == "NoImages"
+
+
+@pytest.mark.parametrize("kind", [TrainImages, SurrogateImages])
+def test_few_deals_so_many_images_as_they_are_in_every_epoch(
+    kind: type[TrainImages] | type[SurrogateImages],
+) -> None:
+    whole = images(9)
+    draw = torch.Generator().manual_seed(0)
+
+    few = kind(whole, Augmentation(pad=1, flip=True, rotate=3)).few(4, draw)
+    epochs = [list(few.batches(2, draw)) for _ in range(3)]
+
+    assert len(few) == 4 and few.pixels.shape[0] == 4
+    seen = [{v for b in epoch for v in b.view.tolist()} for epoch in epochs]
+    assert seen[0] == seen[1] == seen[2] and len(seen[0]) == 4
+    known = {tuple(p.flatten().tolist()) for p in whole.as_float()}
+    for batch in (b for epoch in epochs for b in epoch):
+        for pixels in batch.pixels:
+            assert tuple(pixels.flatten().tolist()) in known
+    assert len(few.few(99, draw)) == 4 and len(few.few(2, draw)) == 2
+
+
+def test_few_keeps_labels_with_their_images() -> None:
+    whole = images(9)
+    draw = torch.Generator().manual_seed(0)
+
+    few = TrainImages(whole, Augmentation(flip=True)).few(5, draw)
+
+    for batch in few.batches(2, draw):
+        for pixels, label in zip(batch.pixels, batch.labels, strict=True):
+            [row] = [
+                i for i, p in enumerate(whole.as_float()) if torch.equal(p, pixels)
+            ]
+            assert label == whole.labels[row]
+    assert (
+        sorted(few.labels.tolist())
+        == sorted(label for b in few.batches(2, draw) for label in b.labels.tolist())
+        or len(few.labels) == 5
+    )

@@ -13,11 +13,13 @@ from filelock import FileLock
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from bench import networks
-from bench.data import PLAIN, Augmentation, Images, Schedule
+from bench.data import PLAIN, Augmentation, Images, ViewPlan
+from bench.networks import find
 from bench.seeds import seeded
 from bench.threat import replies as room
-from bench.threat.grants import Ledger, SoftLabels, TrainImages
+from bench.threat.grants import SoftLabels
+from bench.threat.images import TrainImages
+from bench.threat.ledger import Ledger
 from bench.threat.replies import Replies, Shelf
 
 CLASSES = 4
@@ -61,7 +63,7 @@ def generator(seed: int) -> torch.Generator:
 def shelf_in(
     folder: Path, augment: Augmentation = MOVED, horizon: int = 3, seed: int = 0
 ) -> Shelf:
-    return Shelf(folder, Schedule(augment, seed), horizon, CLASSES)
+    return Shelf(folder, ViewPlan(augment, seed), horizon, CLASSES)
 
 
 def tables(folder: Path) -> set[str]:
@@ -87,7 +89,7 @@ def test_a_table_is_to_the_bit_what_the_teacher_says_to_batches_of_one_size(
     pixels = torch.randint(256, (2300, 1, 8, 8), generator=rng, dtype=torch.uint8)
     images = Images(pixels, torch.arange(2300) % CLASSES)
     shelf = shelf_in(tmp_path)
-    views = shelf.schedule.views(0, 2300)
+    views = shelf.views.views(0, 2300)
     with torch.no_grad():
         live = [teacher(images.seen(view, MOVED)) for view in views.split(1000)]
     teacher.asked.clear()
@@ -106,9 +108,9 @@ def test_a_network_of_the_bench_is_remembered_to_the_bit(
     toy_images: Images, tmp_path: Path
 ) -> None:
     with seeded(0, torch.device("cpu")):
-        network = networks.build("resnet8", 1, CLASSES, (0.5,), (0.3,)).eval()
+        network = find("resnet8").build(1, CLASSES, (0.5,), (0.3,)).eval()
     shelf = shelf_in(tmp_path)
-    view = shelf.schedule.views(0, len(toy_images))
+    view = shelf.views.views(0, len(toy_images))
 
     found = Replies(lambda x: network(x).log_softmax(1), toy_images, MOVED, shelf)(view)
 
@@ -123,7 +125,7 @@ def test_equal_views_get_equal_replies_for_students_in_other_orders(
 ) -> None:
     shelf = shelf_in(tmp_path)
     first, second = (Replies(teacher, toy_images, MOVED, shelf) for _ in range(2))
-    deals = [TrainImages(toy_images, MOVED, shelf.schedule) for _ in range(2)]
+    deals = [TrainImages(toy_images, MOVED, shelf.views) for _ in range(2)]
 
     for epoch in range(3):
         one = epoch_of(first, deals[0], size=16, seed=epoch)
@@ -141,7 +143,7 @@ def test_the_teacher_is_asked_about_an_epoch_once_however_many_students_read_it(
     students = [Replies(teacher, toy_images, MOVED, shelf) for _ in range(4)]
 
     for number, replies in enumerate(students):
-        dealt = TrainImages(toy_images, MOVED, shelf.schedule)
+        dealt = TrainImages(toy_images, MOVED, shelf.views)
         for epoch in range(3):
             epoch_of(replies, dealt, size=16, seed=10 * number + epoch)
 
@@ -153,7 +155,7 @@ def test_whoever_finds_the_tables_on_disk_never_asks(
     teacher: Teacher, toy_images: Images, tmp_path: Path
 ) -> None:
     shelf, again = shelf_in(tmp_path), shelf_in(tmp_path)
-    views = [shelf.schedule.views(epoch, 48) for epoch in range(3)]
+    views = [shelf.views.views(epoch, 48) for epoch in range(3)]
     maker = Replies(teacher, toy_images, MOVED, shelf)
     made = [maker(view) for view in views]
 
@@ -169,10 +171,10 @@ def test_an_epoch_is_made_when_it_is_reached_and_not_before(
     replies = Replies(teacher, toy_images, MOVED, shelf)
     assert tables(tmp_path) == set()
 
-    replies(shelf.schedule.views(0, 48)[:16])
-    replies(shelf.schedule.views(0, 48)[16:])
+    replies(shelf.views.views(0, 48)[:16])
+    replies(shelf.views.views(0, 48)[16:])
     assert tables(tmp_path) == {"0.safetensors"}
-    replies(shelf.schedule.views(1, 48)[:16])
+    replies(shelf.views.views(1, 48)[:16])
 
     assert tables(tmp_path) == {"0.safetensors", "1.safetensors"}
     assert teacher.asked == [48, 48]
@@ -183,9 +185,9 @@ def test_a_view_of_no_epoch_is_answered_live_and_from_its_own_pixels(
 ) -> None:
     shelf = shelf_in(tmp_path)
     replies = Replies(teacher, toy_images, MOVED, shelf)
-    replies(shelf.schedule.views(0, 48))
+    replies(shelf.views.views(0, 48))
     # Of each image the view after the one that the epoch shows, and after the next's.
-    taken = torch.stack([shelf.schedule.views(e, 48) % MOVED.codes for e in (0, 1)])
+    taken = torch.stack([shelf.views.views(e, 48) % MOVED.codes for e in (0, 1)])
     free = [min({0, 1, 2} - set(column)) for column in taken.T.tolist()]
     odd = torch.arange(48) * MOVED.codes + torch.tensor(free)
     teacher.asked.clear()
@@ -204,7 +206,7 @@ def test_a_stranger_among_the_views_does_not_spoil_the_others(
 ) -> None:
     shelf = shelf_in(tmp_path)
     replies = Replies(teacher, toy_images, MOVED, shelf)
-    view = shelf.schedule.views(0, 48)
+    view = shelf.views.views(0, 48)
     kept = replies(view)
     mixed = view.clone()
     mixed[5] = mixed[5] // MOVED.codes * MOVED.codes + (mixed[5] + 1) % MOVED.codes
@@ -221,7 +223,7 @@ def test_an_oracle_reads_the_tables_whatever_pixels_come_with_the_views(
     teacher: Teacher, toy_images: Images, tmp_path: Path
 ) -> None:
     shelf, ledger = shelf_in(tmp_path), Ledger(budget=48)
-    view = shelf.schedule.views(0, 48)
+    view = shelf.views.views(0, 48)
     truth = Replies(teacher, toy_images, MOVED, shelf)(view)
     door = SoftLabels(never, ledger, Replies(never, toy_images, MOVED, shelf))
 
@@ -237,7 +239,7 @@ def test_without_a_shelf_every_batch_is_asked_about(
     teacher: Teacher, toy_images: Images
 ) -> None:
     replies = Replies(teacher, toy_images, MOVED)
-    view = Schedule(MOVED, 0).views(0, 48)
+    view = ViewPlan(MOVED, 0).views(0, 48)
 
     first, again = replies(view), replies(view)
 
@@ -258,7 +260,7 @@ def test_what_does_not_fit_into_its_room_leaves_no_files(
     monkeypatch.setattr(room, "ROOM", 3 * 48 * CLASSES * 4 + spare)
     shelf = shelf_in(tmp_path / "shelf", horizon=3)
     replies = Replies(teacher, toy_images, MOVED, shelf)
-    view = shelf.schedule.views(0, 48)
+    view = shelf.views.views(0, 48)
 
     first, again = replies(view), replies(view)
 
@@ -271,7 +273,7 @@ def test_plain_images_make_one_table_for_all_epochs(
     teacher: Teacher, toy_images: Images, tmp_path: Path
 ) -> None:
     shelf = shelf_in(tmp_path, PLAIN, horizon=1)
-    dealt = TrainImages(toy_images, PLAIN, shelf.schedule)
+    dealt = TrainImages(toy_images, PLAIN, shelf.views)
     replies = Replies(teacher, toy_images, PLAIN, shelf)
 
     epochs = [epoch_of(replies, dealt, size=16, seed=epoch) for epoch in range(5)]
@@ -287,7 +289,7 @@ def test_while_another_makes_an_epoch_the_next_is_made_here(
 ) -> None:
     shelf = shelf_in(tmp_path)
     replies = Replies(teacher, toy_images, MOVED, shelf)
-    view, found = shelf.schedule.views(0, 48), []
+    view, found = shelf.views.views(0, 48), []
     held = FileLock(tmp_path / "0.lock")
 
     with held:
@@ -312,7 +314,7 @@ def test_what_another_made_meanwhile_is_read_and_not_made_again(
     teacher: Teacher, toy_images: Images, tmp_path: Path
 ) -> None:
     shelf = shelf_in(tmp_path, horizon=1)
-    view, found = shelf.schedule.views(0, 48), []
+    view, found = shelf.views.views(0, 48), []
     other = shelf_in(tmp_path / "other", horizon=1)
     truth = Replies(teacher, toy_images, MOVED, other)(view)
     reader = Replies(never, toy_images, MOVED, shelf)
@@ -334,7 +336,7 @@ def test_students_that_start_together_ask_about_each_epoch_once(
 
     def learn(number: int) -> None:
         replies = Replies(teacher, toy_images, MOVED, shelf)
-        dealt = TrainImages(toy_images, MOVED, shelf.schedule)
+        dealt = TrainImages(toy_images, MOVED, shelf.views)
         found[number] = [
             epoch_of(replies, dealt, 16, 10 * number + e) for e in range(6)
         ]
@@ -359,7 +361,7 @@ def test_a_table_that_is_half_written_is_never_read(
     (tmp_path / "0.1234abcd.part").write_bytes(b"half a table")
     (tmp_path / "0.lock").touch()  # of one that was killed: it is not held
     shelf = shelf_in(tmp_path)
-    view = shelf.schedule.views(0, 48)
+    view = shelf.views.views(0, 48)
 
     found = Replies(teacher, toy_images, MOVED, shelf)(view)
 
@@ -373,7 +375,7 @@ def test_a_teacher_that_breaks_leaves_no_table_and_no_lock(
     teacher: Teacher, toy_images: Images, tmp_path: Path
 ) -> None:
     shelf = shelf_in(tmp_path)
-    view = shelf.schedule.views(0, 48)
+    view = shelf.views.views(0, 48)
 
     with pytest.raises(AssertionError, match="was asked"):
         Replies(never, toy_images, MOVED, shelf)(view)
@@ -389,7 +391,7 @@ def test_a_training_that_goes_on_past_its_horizon_is_still_answered(
     replies = Replies(teacher, toy_images, MOVED, shelf)
 
     for epoch in range(3):
-        view = shelf.schedule.views(epoch, 48)
+        view = shelf.views.views(epoch, 48)
         with torch.no_grad():
             live = teacher.network(toy_images.seen(view, MOVED)).log_softmax(dim=1)
         assert torch.equal(replies(view), live)
@@ -401,7 +403,7 @@ def test_reading_a_table_moves_no_random_stream(
     shelf = shelf_in(tmp_path)
     before = torch.get_rng_state()
 
-    Replies(teacher, toy_images, MOVED, shelf)(shelf.schedule.views(0, 48))
+    Replies(teacher, toy_images, MOVED, shelf)(shelf.views.views(0, 48))
 
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -427,11 +429,11 @@ def test_where_nothing_can_be_kept_or_read_a_student_hears_the_same(
     spoilt(folder)
     shelf = shelf_in(folder)
     replies = Replies(teacher, toy_images, MOVED, shelf)
-    dealt = TrainImages(toy_images, MOVED, shelf.schedule)
+    dealt = TrainImages(toy_images, MOVED, shelf.views)
 
     found = epoch_of(replies, dealt, 16, seed=1)
 
-    views = shelf.schedule.views(0, len(toy_images))
+    views = shelf.views.views(0, len(toy_images))
     truth = Teacher()(toy_images.seen(views, MOVED))
     said = torch.stack([found[view] for view in views.tolist()])
     assert torch.equal(said, truth)
@@ -444,7 +446,7 @@ def test_a_broken_table_is_made_again_for_the_next_student(
 ) -> None:
     a_broken_table(tmp_path)
     shelf = shelf_in(tmp_path)
-    view = shelf.schedule.views(0, len(toy_images))[:3]
+    view = shelf.views.views(0, len(toy_images))[:3]
 
     for _ in range(3):
         Replies(teacher, toy_images, MOVED, shelf)(view)

@@ -11,14 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.data import Augmentation, Batch, Dataset, Images, Schedule
-from bench.plugins.base import Released, Run
-from bench.plugins.training import optimiser
+from bench.data import Augmentation, Batch, Dataset, Images, ViewPlan
+from bench.networks import find
+from bench.plugins.base import Released
+from bench.plugins.training import make_optimizer
 from bench.recipe import Recipe
-from bench.threat.grants import TrainImages
+from bench.results.store import Store
+from bench.threat.access import Access, ImageGrant, TeacherGrant
+from bench.threat.images import TrainImages
 from bench.threat.replies import Replies, Shelf
-from bench.worker.harness import Desk, Handed
-from bench.worker.referee import Referee
+from bench.worker.harness import Handed, TaskRun
+from bench.worker.notes import Notes
+from bench.worker.workbench import Workbench
 
 CPU = torch.device("cpu")
 MOVED = Augmentation(pad=1, flip=True)
@@ -30,14 +34,19 @@ def dataset(toy_images: Images) -> Dataset:
 
 
 @pytest.fixture
-def desk(dataset: Dataset) -> Desk:
-    return Desk(dataset, Referee(dataset, CPU), lambda *_: None)
+def bench(dataset: Dataset, tmp_path: Path) -> Workbench:
+    generator = torch.Generator().manual_seed(0)
+    notes = Notes(lambda *_: None)
+    store = Store(tmp_path / "store")
+    return Workbench(
+        dataset, "toy", store, CPU, generator, 0, "fp32", compiled=False, notes=notes
+    )
 
 
 @pytest.fixture
-def teacher(desk: Desk) -> nn.Module:
+def teacher(bench: Workbench) -> nn.Module:
     torch.manual_seed(0)
-    return desk.build("cnn2").eval()
+    return bench.network(find("cnn2")).eval()
 
 
 @pytest.fixture
@@ -48,28 +57,26 @@ def asked() -> list[int]:
 
 @pytest.fixture
 def run(
-    desk: Desk,
+    bench: Workbench,
     teacher: nn.Module,
     toy_images: Images,
     tmp_path: Path,
     asked: list[int],
-) -> Run:
-    """A run whose desk handed out `teacher`."""
+) -> TaskRun:
+    """A run in which `teacher` was handed out."""
     copy = Released(deepcopy(teacher))
 
     def reply(images: Tensor) -> Tensor:
         asked.append(len(images))
         return copy.reply(images)
 
-    shelf = Shelf(tmp_path, Schedule(MOVED, 0), horizon=2, classes=4)
+    shelf = Shelf(tmp_path, ViewPlan(MOVED, 0), horizon=2, classes=4)
     memory = Replies(reply, toy_images, MOVED, shelf)
-    desk.teacher = Handed(copy.network, memory)
-    generator = torch.Generator().manual_seed(0)
-    return Run((1, 8, 8), 4, 0, CPU, generator, "cnn2", _harness=desk)
+    return bench.run("cnn2", Recipe(), handed=Handed(copy.network, memory))
 
 
 def dealt(images: Images) -> list[Batch]:
-    grant = TrainImages(images, MOVED, Schedule(MOVED, 0))
+    grant = TrainImages(images, MOVED, ViewPlan(MOVED, 0))
     draws = torch.Generator().manual_seed(3)
     return [*grant.batches(20, draws), *grant.batches(20, draws)]
 
@@ -80,7 +87,7 @@ def says(network: nn.Module, batch: Batch) -> Tensor:
 
 
 def test_the_teacher_as_it_was_handed_out_is_answered_for_from_memory(
-    run: Run, teacher: nn.Module, toy_images: Images, asked: list[int]
+    run: TaskRun, teacher: nn.Module, toy_images: Images, asked: list[int]
 ) -> None:
     heard: list[int] = []
     answer = run.answers(teacher)
@@ -98,9 +105,9 @@ def test_the_teacher_as_it_was_handed_out_is_answered_for_from_memory(
 
 
 def test_another_network_is_asked_live(
-    run: Run, desk: Desk, toy_images: Images, asked: list[int]
+    run: TaskRun, bench: Workbench, toy_images: Images, asked: list[int]
 ) -> None:
-    other = desk.build("cnn2").train()
+    other = bench.network(find("cnn2")).train()
 
     answer = run.answers(other)
 
@@ -112,7 +119,7 @@ def test_another_network_is_asked_live(
 
 
 def test_an_equal_copy_of_the_teacher_is_the_teacher(
-    run: Run, teacher: nn.Module, toy_images: Images, asked: list[int]
+    run: TaskRun, teacher: nn.Module, toy_images: Images, asked: list[int]
 ) -> None:
     copy = deepcopy(teacher)
 
@@ -127,9 +134,9 @@ def added(teacher: nn.Module) -> None:
 
 
 def trained(teacher: nn.Module) -> None:
-    steps = optimiser(teacher.train(), Recipe(rate=0.5))
+    optimizer = make_optimizer(teacher.train(), Recipe(lr=0.5))
     F.cross_entropy(teacher(torch.rand(8, 1, 8, 8)), torch.arange(8) % 4).backward()
-    steps.step()
+    optimizer.step()
     teacher.eval()
 
 
@@ -159,7 +166,7 @@ CHANGES = [added, trained, loaded, measured, replaced, written]
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_teacher_that_was_changed_is_asked_live(
     change: Callable[[nn.Module], None],
-    run: Run,
+    run: TaskRun,
     teacher: nn.Module,
     toy_images: Images,
     asked: list[int],
@@ -181,12 +188,12 @@ def test_a_teacher_that_was_changed_is_asked_live(
 def test_a_network_answers_as_it_was_when_the_answers_were_asked_for(
     change: Callable[[nn.Module], None],
     handed_out: bool,
-    run: Run,
-    desk: Desk,
+    run: TaskRun,
+    bench: Workbench,
     teacher: nn.Module,
     toy_images: Images,
 ) -> None:
-    network = teacher if handed_out else desk.build("cnn2").eval()
+    network = teacher if handed_out else bench.network(find("cnn2")).eval()
     batch = dealt(toy_images)[0]
     answer, before = run.answers(network), says(network, batch)
 
@@ -197,9 +204,9 @@ def test_a_network_answers_as_it_was_when_the_answers_were_asked_for(
 
 
 def test_looking_at_a_teacher_does_not_change_it(
-    desk: Desk, run: Run, teacher: nn.Module
+    run: TaskRun, teacher: nn.Module
 ) -> None:
-    handed = desk.teacher
+    handed = run._handed
     assert handed is not None
 
     teacher.eval().requires_grad_(False)
@@ -211,31 +218,65 @@ def test_looking_at_a_teacher_does_not_change_it(
     assert handed.equals(teacher)
 
 
-def test_a_desk_that_handed_nothing_out_asks_live(
-    desk: Desk, teacher: nn.Module, toy_images: Images
+def test_a_run_that_handed_nothing_out_asks_live(
+    bench: Workbench, teacher: nn.Module, toy_images: Images
 ) -> None:
     batch = dealt(toy_images)[0]
+    run = bench.run("cnn2", Recipe())
 
-    assert torch.equal(desk.answers(teacher)(batch), says(teacher, batch))
+    assert torch.equal(run.answers(teacher)(batch), says(teacher, batch))
 
 
-def test_a_flag_is_noted_once_and_figures_are_numbers(desk: Desk) -> None:
-    desk.flag("collapsed")
-    desk.flag("collapsed")
-    desk.report({"a": torch.tensor(2.0)})  # type: ignore[dict-item]
-    desk.report({"a": 3, "b": True})
+def test_a_flag_is_noted_once_and_figures_are_numbers(bench: Workbench) -> None:
+    run = bench.run("cnn2", Recipe())
 
-    assert desk.flags == ["collapsed"]
-    assert desk.figures == {"a": 3.0, "b": 1.0}
-    assert all(type(value) is float for value in desk.figures.values())
+    run.flag("collapsed")
+    run.flag("collapsed")
+    run.report(a=torch.tensor(2.0))  # type: ignore[arg-type]
+    run.report(a=3, b=True)
+
+    assert bench.notes.flags == ["collapsed"]
+    assert bench.notes.figures == {"a": 3.0, "b": 1.0}
+    assert all(type(value) is float for value in bench.notes.figures.values())
 
 
 def test_the_curve_is_that_of_the_network_that_the_task_is_about(
-    desk: Desk, teacher: nn.Module
+    bench: Workbench, teacher: nn.Module
 ) -> None:
-    desk.checkpoint(teacher)
-    desk.subject = desk.build("cnn2")
-    desk.checkpoint(teacher)
-    desk.checkpoint(desk.subject)
+    student = bench.network(find("cnn2"))
 
-    assert len(desk.curve) == 2
+    bench.run("cnn2", Recipe()).checkpoint(teacher)
+    about = bench.run("cnn2", Recipe(), subject=student)
+    about.checkpoint(teacher)
+    about.checkpoint(student)
+
+    assert len(bench.notes.curve) == 2
+
+
+def test_granted_images_are_split_into_fit_and_validation(
+    dataset: Dataset, bench: Workbench
+) -> None:
+    few = Access(TeacherGrant.SOFT_LABELS, ImageGrant.TRAIN_IMAGES, fraction=0.5)
+
+    whole, none = bench.granted_images(few)
+    fit, rest = bench.granted_images(few, held_out=0.25)
+    again, _ = bench.granted_images(few, held_out=0.25)
+
+    assert none is None and rest is not None
+    assert (len(whole), len(fit), len(rest)) == (24, 16, 8)
+    pixels = [tuple(p.flatten().tolist()) for p in (*fit.pixels, *rest.pixels)]
+    assert sorted(pixels) == sorted(tuple(p.flatten().tolist()) for p in whole.pixels)
+    assert rest.labels.bincount().tolist() == [2, 2, 2, 2]
+    assert torch.equal(fit.pixels, again.pixels)
+
+
+def test_nothing_public_of_a_run_leads_to_the_harness(run: TaskRun) -> None:
+    seen = {name: getattr(run, name) for name in dir(run) if not name.startswith("_")}
+
+    plain = (str, int, tuple, torch.device, torch.Generator, Recipe)
+    assert all(isinstance(v, plain) or callable(v) for v in seen.values())
+    assert set(seen) == {
+        *("shape", "classes", "seed", "device", "generator", "recipe"),
+        *("teacher", "student", "network", "place", "answers", "steps"),
+        *("progress", "checkpoint", "keep", "report", "flag"),
+    }

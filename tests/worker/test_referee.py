@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from bench.data import PLAIN, Dataset, Images
 from bench.errors import BadPlugin, Diverged
 from bench.plugins.base import Released
-from bench.worker.referee import (
+from bench.results.scores import TeacherScores
+from bench.worker.metrics import (
     BINS,
-    Referee,
     accuracy,
     agreement,
     calibration_error,
     divergence,
 )
+from bench.worker.referee import Referee
 
 CLASSES = 4
 
@@ -301,10 +302,10 @@ def test_a_teacher_is_scored_by_accuracy_and_calibration(
     net = network(0)
     own = referee.network(net)
 
-    assert referee.teacher(net) == {
-        "accuracy": accuracy(own, dataset.test.labels),
-        "calibration_error": calibration_error(own, dataset.test.labels),
-    }
+    assert referee.teacher(net) == TeacherScores(
+        accuracy=accuracy(own, dataset.test.labels),
+        calibration_error=calibration_error(own, dataset.test.labels),
+    )
 
 
 def test_a_release_is_scored_by_its_replies_and_by_what_leaks(
@@ -322,7 +323,7 @@ def test_a_release_is_scored_by_its_replies_and_by_what_leaks(
     before = referee.network(teacher)
     found = referee.released(Released(leaked, Reverse()), None, before)
 
-    assert found == pytest.approx(
+    assert vars(found) == pytest.approx(
         {
             "accuracy": accuracy(replied, truth),
             "network_accuracy": accuracy(referee.network(leaked), truth),
@@ -330,7 +331,7 @@ def test_a_release_is_scored_by_its_replies_and_by_what_leaks(
             "calibration_error": calibration_error(replied, truth),
         }
     )
-    assert found["accuracy"] != found["network_accuracy"]
+    assert found.accuracy != found.network_accuracy
 
 
 def test_a_student_is_scored_against_labels_and_against_its_released_teacher(
@@ -339,13 +340,16 @@ def test_a_student_is_scored_against_labels_and_against_its_released_teacher(
     student, teacher = network(1), network(0)
     own, taught = referee.network(student), referee.network(teacher)
 
-    found = referee.student(student, Released(teacher))
+    found = referee.student(student, Released(teacher), queries=7, best_accuracy=0.5)
 
-    assert found == pytest.approx(
+    assert vars(found) == pytest.approx(
         {
             "accuracy": accuracy(own, dataset.test.labels),
             "fidelity": agreement(own, taught),
             "kl": divergence(taught, own),
+            "best_accuracy": 0.5,
+            "queries": 7,
+            "samples": None,
         }
     )
 
@@ -355,5 +359,5 @@ def test_a_perfect_copy_has_fidelity_one_and_no_divergence(referee: Referee) -> 
 
     found = referee.student(teacher, Released(teacher))
 
-    assert found["fidelity"] == 1
-    assert found["kl"] == pytest.approx(0, abs=1e-6)
+    assert found.fidelity == 1
+    assert found.kl == pytest.approx(0, abs=1e-6)

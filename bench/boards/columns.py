@@ -1,0 +1,157 @@
+"""The columns of a board, for the terminal, for Markdown and for pages.
+
+A new column is one more record in `COLUMNS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.boards.board import Board
+from bench.boards.cells import Cell
+from bench.boards.entry import Entry
+from bench.boards.intervals import Estimate
+from bench.boards.seen import name_of
+
+Value = Estimate | str | int | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one column tells of an entry, and of each attack below it."""
+
+    name: str
+    """For code: of the field in JSON, of the class in HTML."""
+    title: str
+    meaning: str
+    """One sentence for a reader who has never seen the board."""
+    value: Callable[[Entry, Board], Value]
+    text: Callable[[Entry, Board], str]
+    """The value for a person; accuracies in percent."""
+    of_cell: Callable[[Cell], str] = lambda cell: ""
+    """The text in the line of one attack."""
+    unit: str = ""
+    is_name: bool = False
+    """Of a plugin."""
+    is_number: bool = False
+    """It stands at the right."""
+
+
+def percent(estimate: Estimate | None, signed: bool = False) -> str:
+    """A proportion as "98.3 [97.1, 99.5]" in percent; a dash where there is none."""
+    if estimate is None:
+        return "-"
+    sign = "+" if signed else ""
+    value = f"{100 * estimate.value:{sign}.1f}"
+    if estimate.n < 2:
+        return value
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{value} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+
+def track(board: Board) -> str:
+    """The track, and in brackets what is limited in it."""
+    name, access = board.scene.track, board.scene.access
+    limits = [f"{100 * access.fraction:g} % of the images"] * (access.fraction < 1)
+    limits += [f"{access.queries:,} queries"] if access.queries else []
+    if not limits or name == str(access):
+        return name
+    return f"{name_of(name)} ({', '.join(limits)})"
+
+
+def rank(entry: Entry) -> str:
+    """The group's number, or why there is none."""
+    if entry.is_control:
+        return "control"
+    done, of = entry.coverage
+    unranked = "not ranked" if entry.complete else f"{done}/{of} done"
+    return str(entry.group) if entry.group else unranked
+
+
+def immunity(entry: Entry) -> str:
+    """The immunity in percent; words where there is none."""
+    if entry.is_control:
+        return "-"
+    return percent(entry.immunity) if entry.immunity else "unresolved"
+
+
+def _middle(estimate: Estimate | None) -> str:
+    return f"{100 * estimate.value:.1f}" if estimate else "-"
+
+
+def _seeds(entry: Entry) -> int:
+    return entry.student_accuracy.n if entry.student_accuracy else 0
+
+
+COLUMNS = (
+    Column(
+        name="rank",
+        title="rank",
+        meaning="Shared by those that are not resolved from the first of their group.",
+        value=lambda entry, board: entry.group,
+        text=lambda entry, board: rank(entry),
+        is_number=True,
+    ),
+    Column(
+        name="defense",
+        title="defense",
+        meaning="The plugin, and its options that depart from the protocol's.",
+        value=lambda entry, board: entry.defense,
+        text=lambda entry, board: entry.defense,
+        is_name=True,
+    ),
+    Column(
+        name="teacher_accuracy",
+        title="teacher",
+        meaning="Accuracy of the released teacher's replies.",
+        value=lambda entry, board: entry.teacher_accuracy,
+        text=lambda entry, board: _middle(entry.teacher_accuracy),
+        unit="%",
+        is_number=True,
+    ),
+    Column(
+        name="strongest",
+        title="strongest attack",
+        meaning="The attack that trained the best students, on average over seeds.",
+        value=lambda entry, board: entry.strongest,
+        text=lambda entry, board: entry.strongest or "-",
+        of_cell=lambda cell: cell.attack,
+        is_name=True,
+    ),
+    Column(
+        name="student_accuracy",
+        title="student accuracy",
+        meaning="Of these students, on test images that no plugin sees: W.",
+        value=lambda entry, board: entry.student_accuracy,
+        text=lambda entry, board: percent(entry.student_accuracy),
+        of_cell=lambda cell: percent(cell.accuracy),
+        unit="%",
+    ),
+    Column(
+        name="seeds",
+        title="n",
+        meaning="How many seeds W is an average of.",
+        value=lambda entry, board: _seeds(entry),
+        text=lambda entry, board: str(_seeds(entry)),
+        of_cell=lambda cell: str(len(cell.by_seed)),
+        is_number=True,
+    ),
+    Column(
+        name="naive_damage",
+        title="naive damage",
+        meaning="Vanilla KD from the undefended teacher minus the same from this one.",
+        value=lambda entry, board: entry.naive_damage,
+        text=lambda entry, board: percent(entry.naive_damage, signed=True),
+        unit="points",
+    ),
+    Column(
+        name="immunity",
+        title="immunity",
+        meaning="(U - W) / (U - Z): the share of what the teacher adds that is lost.",
+        value=lambda entry, board: entry.immunity,
+        text=lambda entry, board: immunity(entry),
+        unit="%",
+    ),
+)
+"""In their order."""

@@ -1,0 +1,1 @@
+"""What every plugin promises, and how an outsider has it checked."""

@@ -1,0 +1,29 @@
+"""A page for every attack: what it holds, its options, and all of its students."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.pages import ablation_charts
+from bench.pages.formats import slug
+from bench.pages.site import Page, Site
+
+
+def pages(site: Site) -> Iterator[Page]:
+    """One a label."""
+    for label, students in site.students_by_attack.items():
+        rows = [one.row for one in students]
+        held = {one.track: str(one.access) for one in students}
+        facts = {
+            "label": label,
+            "summary": site.summary("attack", label),
+            "students": students,
+            "held": dict(sorted(held.items())),
+            "teacherless": rows[0].teacherless,
+            "options": site.options(rows, "attack"),
+            "samples": [row for row in rows if row.samples],
+            "ablations": ablation_charts.attack(
+                site.overview.ablations, label, site.students_by_attack
+            ),
+        }
+        yield Page(f"attack/{slug(label)}.html", "attack.html", facts)

@@ -1,0 +1,89 @@
+"""Rows and how to find them: by key, by kind, by parent, and which of them count."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from bench.results.rows import Defended, ProtectRow, Row, StealRow, TeacherRow
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Rows of all tables; every index is made once, when it is first asked for."""
+
+    rows: Sequence[Row]
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Row]:
+        """The rows by the names of their tasks."""
+        return {row.key: row for row in self.rows}
+
+    @cached_property
+    def current(self) -> Results:
+        """Of rows that answer the same question, the one that was started last.
+
+        A question is kind, data set, networks, recipes, seed, access, and the plugins'
+        names and options: a plugin whose text was edited answers anew.
+        """
+        latest: dict[object, Row] = {}
+        for row in sorted(self.rows, key=lambda row: (row.started, row.key)):
+            latest[_question(row)] = row
+        return Results(list(latest.values()))
+
+    @cached_property
+    def teachers(self) -> Sequence[TeacherRow]:
+        """The undefended teachers."""
+        return self.of(TeacherRow)
+
+    @cached_property
+    def releases(self) -> Sequence[ProtectRow]:
+        """What defenses released."""
+        return self.of(ProtectRow)
+
+    @cached_property
+    def students(self) -> Sequence[StealRow]:
+        """What attacks trained."""
+        return self.of(StealRow)
+
+    def of(self, kind: type[R]) -> list[R]:
+        """The rows of one kind, in their order."""
+        return [row for row in self.rows if isinstance(row, kind)]
+
+    def parent(self, row: Row) -> Row | None:
+        """What the task of `row` was built on, if it is here."""
+        return self.by_key.get(row.parent) if isinstance(row, Defended) else None
+
+    def children(self, row: Row) -> Sequence[Defended]:
+        """What was built on the task of `row`."""
+        return self._children.get(row.key, [])
+
+    @cached_property
+    def _children(self) -> Mapping[str, Sequence[Defended]]:
+        found: dict[str, list[Defended]] = defaultdict(list)
+        for row in self.of(Defended):
+            found[row.parent].append(row)
+        return found
+
+
+def _question(row: Row) -> tuple[object, ...]:
+    asked: tuple[object, ...] = (
+        row.table,
+        row.dataset,
+        row.data_fraction,
+        row.precision,
+        row.teacher,
+        row.teacher_recipe,
+        row.seed,
+    )
+    if isinstance(row, Defended):
+        asked += (row.defense, row.defense_options)
+    if isinstance(row, StealRow):
+        asked += (row.attack, row.attack_options, row.teacher_grant, row.image_grant)
+        asked += (row.fraction, row.query_budget, row.student, row.student_recipe)
+    return asked

@@ -1,0 +1,75 @@
+"""What is measured of teachers, released teachers and students: columns of their rows.
+
+Whatever the task did not reach is null, or an empty list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherScores:
+    """What is measured of an undefended teacher."""
+
+    accuracy: float | None = None
+    """On the test images, after training."""
+    calibration_error: float | None = None
+    """Expected calibration error over 15 bins of equal width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Portrait:
+    """A picture of a released teacher; of seed 0 alone, because it costs seconds."""
+
+    responses: list[float] = field(default_factory=list)
+    """The K log-probabilities, in nats
+    and at least log 1e-12, replied to the first test image of each of the first ten
+    classes, example after example."""
+    response_classes: list[int] = field(default_factory=list)
+    """The examples' labels, in the order of `responses`."""
+    response_images: bytes | None = None
+    """PNG of the examples, side by side in the order of `responses`."""
+    features_map: list[float] = field(default_factory=list)
+    """T-SNE of the input of the network's last Linear layer, x0, y0, x1, ...,
+    of up to 500 test images, balanced over classes. The unit means nothing. Empty where
+    there is no such layer or nothing to tell apart."""
+    logits_map: list[float] = field(default_factory=list)
+    """The same of the replies' log-probabilities."""
+    map_classes: list[int] = field(default_factory=list)
+    """Labels of the images on both maps, in their order."""
+    confidence: list[float] = field(default_factory=list)
+    """Share of test images whose largest probability, as replied, lies in
+    each of 20 bins of equal width over [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseScores:
+    """What is measured of a released teacher."""
+
+    accuracy: float | None = None
+    """Of the replies, on the test images."""
+    network_accuracy: float | None = None
+    """Of the network that leaks with the weights."""
+    fidelity: float | None = None
+    """Share of test images on which replies and undefended teacher agree."""
+    calibration_error: float | None = None
+    """Of the replies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentScores:
+    """What is measured of a student."""
+
+    accuracy: float | None = None
+    """Of the student's last state, on the test images."""
+    best_accuracy: float | None = None
+    """The highest of `curve`: papers print it; chosen on test, it is never ranked."""
+    fidelity: float | None = None
+    """Share of test images on which student and released teacher agree."""
+    kl: float | None = None
+    """Mean KL(released teacher || student) on the test images, in nats."""
+    queries: int | None = None
+    """Images the teacher answered; null when the attacker held the weights."""
+    samples: bytes | None = None
+    """PNG of images that the attack made, where it keeps any."""

@@ -1,0 +1,141 @@
+"""Boards as text: one list of columns serves the terminal and Markdown."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from bench.boards import columns
+from bench.boards.board import Board, boards
+from bench.boards.columns import COLUMNS, Column
+from bench.boards.intervals import Estimate
+from bench.cli import leaderboard as terminal
+from bench.cli.leaderboard import leaderboard, markdown
+from bench.results.rows import Row
+from bench.testing.protocol import PROTOCOL, SOFT, TRAIN_IMAGES
+from bench.testing.rows import release_row, steal_row, teacher_row
+from bench.threat.access import Access
+
+WALL = {"defense_options": {"adversary": "resnet8"}}
+TEACHERS: list[Row] = [
+    row
+    for seed in range(3)
+    for row in (teacher_row(seed), release_row("none", seed, 0.98))
+]
+STUDENTS: list[Row] = [
+    steal_row(defense, attack, seed, middle + seed / 100, flags=flags, **options)
+    for defense, attack, middle, flags, options in (
+        ("none", "scratch", 0.2, [], {}),
+        ("none", "kd", 0.9, [], {}),
+        ("none", "label_kd", 0.8, [], {}),
+        ("nasty", "kd", 0.5, ["collapsed", "strange"], WALL),
+        ("nasty", "label_kd", 0.6, [], WALL),
+        ("nasty", "kd", 0.7, [], {}),
+    )
+    for seed in range(3)
+]
+
+
+def board() -> Board:
+    official = PROTOCOL.model_copy(
+        update={"defenses": ("nasty", "nasty[adversary=resnet8]")}
+    )
+    [found] = boards([*TEACHERS, *STUDENTS], official)
+    return found
+
+
+def printed(width: int, shown: Board | None = None) -> str:
+    out = Console(width=width, file=StringIO())
+    for table in leaderboard([shown or board()], width):
+        out.print(table)
+    return out.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_markdown_is_a_table_of_all_tracks_of_a_setting() -> None:
+    assert markdown([board()]) == (
+        "digits, resnet8 to cnn2, protocol `toy` 2:\n\n"
+        "| track | rank | defense | teacher | strongest attack | student accuracy | n "
+        "| naive damage | immunity |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
+        "| open | 1 | `nasty[adversary=resnet8]` | - | `label_kd` "
+        "| 61.0 [58.5, 63.5] | 3 | +40.0 [+40.0, +40.0] | 42.9 [42.9, 42.9] |\n"
+        "| open | 3/6 done | `nasty` | - | `kd` | 71.0 [68.5, 73.5] | 3 "
+        "| +20.0 [+20.0, +20.0] | 28.6 [28.6, 28.6] |\n"
+        "| open | control | `none` | 98.0 | `kd` | 91.0 [88.5, 93.5] | 3 | - | - |"
+    )
+
+
+@pytest.mark.parametrize("width", [80, 100, 130])
+def test_no_name_is_cut_short_on_a_terminal(width: int) -> None:
+    text = printed(width)
+
+    words = " ".join(text.split())
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert all(len(line.rstrip()) <= width for line in text.splitlines())
+    for name in ("nasty", "none", "label_kd", "kd", "control"):
+        assert name in text
+    assert "kd: collapsed, kd: strange" in words
+    assert "zero line Z = 21.0 [18.5, 23.5] (scratch)" in words
+    assert "ceiling U = 91.0 [88.5, 93.5] (kd)" in words
+    assert words.startswith("open: digits, resnet8 to cnn2, protocol toy 2")
+    assert "not ranked" not in words
+
+
+def test_every_attack_has_a_line_below_its_defense() -> None:
+    lines = [line.split() for line in printed(130).splitlines()]
+
+    assert ["kd", "51.0", "[48.5,", "53.5]", "3"] in lines
+    assert ["label_kd", "81.0", "[78.5,", "83.5]", "3"] in lines
+
+
+def test_a_board_that_ranks_nothing_says_so() -> None:
+    few = Access(SOFT, TRAIN_IMAGES, 0.25, 1000)
+    [shown] = boards([steal_row("nasty", "kd", access=few)], PROTOCOL)
+
+    text = " ".join(printed(130, shown).split())
+    assert text.startswith("limited (25 % of the images, 1,000 queries): digits")
+    assert "(not ranked: a study, or apart from its protocol)" in text
+    assert "zero line Z = - (missing), ceiling U = - (none)" in text
+    assert "unresolved" in text
+
+
+def test_a_new_column_is_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Column(
+        name="cost",
+        title="utility cost",
+        meaning="Accuracy of the teacher that the defense takes.",
+        value=lambda entry, board: entry.utility_cost,
+        text=lambda entry, board: columns.percent(entry.utility_cost, signed=True),
+    )
+    monkeypatch.setattr(terminal, "COLUMNS", (*COLUMNS, own))
+
+    assert "utility cost |" in markdown([board()])
+    assert "| +0.0 [+0.0, +0.0] |" in markdown([board()])
+    assert "utility cost" in printed(130)
+
+
+def test_every_column_has_a_name_a_meaning_and_a_value() -> None:
+    entry = board().entries[0]
+
+    assert len({column.name for column in COLUMNS}) == len(COLUMNS)
+    for column in COLUMNS:
+        assert column.title and column.meaning.endswith(".")
+        value = column.value(entry, board())
+        assert isinstance(value, Estimate | str | int | None)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text", "signed"),
+    [
+        (None, "-", "-"),
+        (Estimate(0.9, 0.0, 1.0, 1), "90.0", "+90.0"),
+        (Estimate(0.05, -0.01, 0.11, 3), "5.0 [-1.0, 11.0]", "+5.0 [-1.0, +11.0]"),
+    ],
+)
+def test_percent_has_an_interval_where_there_is_one(
+    estimate: Estimate | None, text: str, signed: str
+) -> None:
+    assert columns.percent(estimate) == text
+    assert columns.percent(estimate, signed=True) == signed
