@@ -71,6 +71,10 @@ class Overview:
         """The protocols that ask for the computation of `row`."""
         return [coverage.protocol for coverage in self._covering(row)]
 
+    def is_ranked(self, row: Row) -> bool:
+        """Whether a protocol that asks for the computation of `row` ranks something."""
+        return any(coverage.ranks for coverage in self._covering(row))
+
     def _compared(self, coverage: Coverage) -> list[Row]:
         """What stands in the ablations of one protocol.
 

@@ -13,7 +13,6 @@ from bench import entry_points
 from bench.boards.overview import Overview
 from bench.boards.seen import Release, Student
 from bench.pages.formats import address_of, spec_name
-from bench.planning.coverage import Coverage
 from bench.planning.labels import used
 from bench.plugins.spec import Kind
 from bench.results.literature import Reported
@@ -84,10 +83,6 @@ class Site:
     def protocols(self, row: Row) -> str:
         """The protocols that ask for the computation of `row`, with their versions."""
         return ", ".join(f"{p.name} {p.version}" for p in self.overview.covering(row))
-
-    def is_ranked(self, row: Row) -> bool:
-        """Whether one of them ranks something."""
-        return any(Coverage(p).ranks for p in self.overview.covering(row))
 
     def options(self, rows: Sequence[Defended], kind: Kind) -> dict[str, list[str]]:
         """The options behind a label that `rows` share, and who asks for them.

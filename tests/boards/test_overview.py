@@ -44,6 +44,7 @@ def test_a_row_is_told_in_the_words_of_who_covers_it_and_ranks() -> None:
     assert found.words(plain).protocol == PROTOCOL
     assert [p.name for p in found.covering(odd)] == ["a study"]
     assert found.words(odd).protocol == STUDY
+    assert (found.is_ranked(plain), found.is_ranked(odd)) == (True, False)
 
 
 def test_what_nobody_covers_is_told_by_who_trains_the_same_networks() -> None:
