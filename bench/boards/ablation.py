@@ -10,7 +10,7 @@ from bench.boards.curves import Varied
 from bench.boards.intervals import Estimate
 from bench.boards.seen import Place
 from bench.planning.coverage import CONTROL_DEFENSE
-from bench.plugins.spec import Value
+from bench.plugins.spec import Value, text_of
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,7 @@ class Point:
         """The value as one would write it, and words for what has no writing."""
         if self.value is None or self.value == "":
             return "none" if self.value is None else "(empty)"
-        if isinstance(self.value, float):
-            return repr(self.value).removesuffix(".0")
-        return str(self.value)
+        return text_of(self.value)
 
 
 @dataclass(frozen=True)

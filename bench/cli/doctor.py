@@ -102,13 +102,15 @@ def _plugins() -> str:
 
 
 def _load(group: str, name: str, place: str) -> None:
-    """Load the entry `name`; a plugin must be a class of its kind as well."""
+    """Load the entry `name`; a plugin must be a class of its kind, others functions."""
+    from bench.data.catalogue import factory
+
     if group == "bench.attacks":
         registry.load("attack", name)
     elif group == "bench.defenses":
         registry.load("defense", name)
-    elif not callable(Code.at(place).load()):
-        raise BadPlugin(f"{place} is no function")
+    else:
+        factory(Code.at(place))
 
 
 def _store(store: Path) -> str:

@@ -82,11 +82,6 @@ def address_of(key: str) -> str:
     return f"run/{key}.html"
 
 
-def spec_name(label: str) -> str:
-    """The plugin's name, without the options in the label's brackets."""
-    return label.partition("[")[0]
-
-
 def facts(row: Row) -> dict[str, list[tuple[str, str]]]:
     """Names and texts of all columns but those that are drawn, in groups."""
     have = [f.name for f in fields(row) if f.name not in DRAWN]

@@ -11,8 +11,8 @@ from typing import Any
 
 from bench import entry_points
 from bench.boards.overview import Overview
-from bench.boards.seen import Release, Student
-from bench.pages.formats import address_of, spec_name
+from bench.boards.seen import Release, Student, name_of
+from bench.pages.formats import address_of
 from bench.planning.labels import used
 from bench.plugins.spec import Kind
 from bench.results.literature import Reported
@@ -102,7 +102,7 @@ class Site:
 
     def summary(self, kind: Kind, label: str) -> str:
         """What an installed plugin says of itself in one line."""
-        return self._summaries[kind].get(spec_name(label), "")
+        return self._summaries[kind].get(name_of(label), "")
 
     @cached_property
     def _summaries(self) -> Mapping[Kind, dict[str, str]]:

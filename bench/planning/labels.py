@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from bench.planning.protocol import Protocol, Track
-from bench.plugins.spec import Kind, short_name, text_of
+from bench.plugins.spec import Kind, brackets, short_name
 from bench.results.rows import Defended, StealRow
 from bench.threat.access import Access, ImageGrant, TeacherGrant
 
@@ -70,7 +70,7 @@ class Labels:
             options: All of them.
             defaults: Those of its class.
         """
-        return name + _brackets(options, self.usual(name, defaults))
+        return name + brackets(options, self.usual(name, defaults))
 
     def usual(self, name: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
         """The options with which a plugin goes by its bare name."""
@@ -108,7 +108,7 @@ class Labels:
                 limits(found[1]) == {"fraction": 1, "queries": None},
             ),
         )
-        return name + _brackets(limits(access), limits(usual))
+        return name + brackets(limits(access), limits(usual))
 
     @cached_property
     def _tracks(self) -> dict[Access, str]:
@@ -121,9 +121,3 @@ class Labels:
         kinds: tuple[Kind, ...] = ("defense", "attack")
         options = self.protocol.options.items()
         return {short_name(k, name): own for k in kinds for name, own in options}
-
-
-def _brackets(options: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
-    """Of `options` those that depart from `usual`, as a user would write them."""
-    departs = [f"{k}={text_of(v)}" for k, v in options.items() if v != usual.get(k)]
-    return f"[{','.join(departs)}]" if departs else ""

@@ -9,7 +9,7 @@ from itertools import product
 from bench.errors import BadOption, BadPlugin, BadProtocol, UnknownName
 from bench.planning.coverage import CONTROL_ATTACK, CONTROL_DEFENSE
 from bench.planning.request import Request
-from bench.plugins.registry import Plugin, installed, resolve
+from bench.plugins.registry import Plugin, installed, kind_of_installed, resolve
 from bench.plugins.spec import Kind, short_name, split
 
 
@@ -113,12 +113,11 @@ class Panel:
             yield f"{name}[{pairs}]" if pairs else name
 
     def _kind_of_swept(self, name: str) -> Kind:
-        for kind in ("defense", "attack"):
-            if name in installed(kind):
-                return kind
-        known = [*installed("defense"), *installed("attack")]
-        wrong = UnknownName.among("plugin", name, known, "bench list")
-        raise BadProtocol(f"protocol {self.request.protocol.name!r}, [sweeps]: {wrong}")
+        try:
+            return kind_of_installed(name)
+        except UnknownName as error:
+            where = f"protocol {self.request.protocol.name!r}, [sweeps]"
+            raise BadProtocol(f"{where}: {error}") from error
 
     def _check_names(self) -> None:
         """See that every --set and --sweep speaks of a plugin that is in the plan."""

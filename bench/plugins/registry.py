@@ -12,7 +12,7 @@ from bench import entry_points
 from bench.code import Code
 from bench.errors import BadPlugin, UnknownName
 from bench.plugins.option_values import options_of
-from bench.plugins.spec import Kind, Value, short_name, split, text_of
+from bench.plugins.spec import Kind, Value, brackets, short_name, split
 
 if TYPE_CHECKING:
     from bench.threat.access import Needs
@@ -66,11 +66,9 @@ def find(kind: Kind, name: str) -> Code:
         UnknownName: nothing is installed under that name.
         BadPlugin: there is no such file or module, or it is not Python.
     """
-    known = installed(kind)
-    if ":" not in name and name not in known:
-        raise UnknownName.among(kind, name, known, "bench list")
+    place = entry_points.place_of(f"bench.{kind}s", name)
     with _told_as(kind, name):
-        return Code.at(known[name].value if name in known else name)
+        return Code.at(place)
 
 
 @contextmanager
@@ -114,6 +112,20 @@ def load(kind: Kind, name: str) -> type[Any]:
         return class_of(kind, code)
 
 
+def kind_of_installed(name: str) -> Kind:
+    """Whether the installed plugin `name` is an attack or a defense.
+
+    Raises:
+        UnknownName: nothing is installed under that name.
+    """
+    if name in installed("defense"):
+        return "defense"
+    if name in installed("attack"):
+        return "attack"
+    known = [*installed("defense"), *installed("attack")]
+    raise UnknownName.among("plugin", name, known, "bench list")
+
+
 def kind_of(name: str) -> Kind:
     """Whether `name`, or the class at a place, is an attack or a defense.
 
@@ -122,10 +134,7 @@ def kind_of(name: str) -> Kind:
         UnknownName: nothing is installed under that name.
     """
     if ":" not in name:
-        known = [*installed("defense"), *installed("attack")]
-        if name not in known:
-            raise UnknownName.among("plugin", name, known, "bench list")
-        return "defense" if name in installed("defense") else "attack"
+        return kind_of_installed(name)
     from bench.plugins.base import Defense
 
     found = find("defense", name).load()
@@ -155,7 +164,6 @@ def resolve(kind: Kind, spec: str, preset: Mapping[str, Any]) -> Plugin:
         needs = cls.needs() if kind == "attack" else None
     usual = options_of(cls, name, preset)
     decided = options_of(cls, name, {**preset, **asked})
-    departs = [f"{k}={text_of(v)}" for k, v in decided.items() if v != usual[k]]
     return Plugin(
         kind=kind,
         name=name,
@@ -163,7 +171,7 @@ def resolve(kind: Kind, spec: str, preset: Mapping[str, Any]) -> Plugin:
         options=tuple(decided.items()),
         code=code,
         defaults=tuple(defaults.items()),
-        label=name + (f"[{','.join(departs)}]" if departs else ""),
+        label=name + brackets(decided, usual),
         needs=needs,
         teacherless=kind == "attack" and cls.teacherless,
     )

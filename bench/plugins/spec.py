@@ -5,10 +5,10 @@ Options follow in brackets: `kd[tau=8,alpha=0.5]`.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Literal
 
-from bench.entry_points import installed
+from bench import entry_points
 from bench.errors import BadOption
 
 Kind = Literal["attack", "defense"]
@@ -34,19 +34,16 @@ def split(spec: str) -> tuple[str, dict[str, str]]:
 
 
 def short_name(kind: Kind, name: str) -> str:
-    """What rows call the plugin `name`, however it was asked for.
-
-    An installed one goes by its entry point, one in a file by `stem:Class`.
-    """
-    for own, entry in installed(f"bench.{kind}s").items():
-        if name in (own, entry.value):
-            return own
-    module, colon, attribute = name.rpartition(":")
-    return (
-        f"{Path(module).stem}:{attribute}" if module.endswith(".py") and colon else name
-    )
+    """What rows call the plugin `name`, however it was asked for."""
+    return entry_points.short_name(f"bench.{kind}s", name)
 
 
 def text_of(value: Value) -> str:
     """An option's value as a user would write it: 8 for 8.0."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def brackets(options: Mapping[str, Value], usual: Mapping[str, Value]) -> str:
+    """Of `options` those that depart from `usual`, as a label has them: `[tau=8]`."""
+    departs = [f"{k}={text_of(v)}" for k, v in options.items() if v != usual.get(k)]
+    return f"[{','.join(departs)}]" if departs else ""
