@@ -48,6 +48,11 @@ class BenchError(Exception):
     exit_code: ClassVar[int] = 2
 
 
+def one_line(error: BaseException) -> str:
+    """The text of `error` in one line, whoever raised it."""
+    return " ".join(str(error).split())
+
+
 class UnknownName(BenchError):
     """No plugin, data set, network or protocol is called that."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.contract import of_all, of_attacks, of_defenses
-from bench.errors import BadOption, BadPlugin, Stopped
+from bench.errors import BadOption, BadPlugin, Stopped, one_line
 from bench.plugins import registry
 from bench.plugins.spec import Kind, split
 
@@ -70,5 +70,5 @@ def kept(promise: Promise, cls: type[Any]) -> None:
     except (BadPlugin, Stopped):
         raise
     except (Exception, SystemExit) as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise BadPlugin(f"it raised {type(error).__name__}: {text}") from error

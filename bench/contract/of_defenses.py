@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.contract.of_all import check_same
-from bench.errors import BadPlugin
+from bench.errors import BadPlugin, one_line
 from bench.plugins.base import Defense, Released
 from bench.seeds import seeded
 from bench.testing import problem
@@ -58,7 +58,7 @@ def fits_its_skeleton(cls: type[Defense]) -> None:
         try:
             part.load_state_dict(released.parts()[name].state_dict())
         except RuntimeError as error:
-            text = " ".join(str(error).split())
+            text = one_line(error)
             raise BadPlugin(f"skeleton's {name} does not fit: {text}") from error
         part.eval()
     pixels = problem.dealt_images().pixels

@@ -29,7 +29,7 @@ from torch import Tensor
 from bench.data.augment import Augmentation
 from bench.data.dataset import Dataset
 from bench.data.images import Images, fingerprint_of
-from bench.errors import BadData, Unfit
+from bench.errors import BadData, Unfit, one_line
 
 LAYOUT = 1
 """Raised when decoding changes, so that older files are left alone."""
@@ -130,7 +130,7 @@ def _write(source: Source, path: Path) -> None:
         save_file(tensors, part, metadata={"facts": json.dumps(facts)})
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
-        why = " ".join(str(error).split())
+        why = one_line(error)
         raise Unfit(
             f"cannot write to {path.parent}: {why}; name another folder with BENCH_DATA"
         ) from error

@@ -19,7 +19,7 @@ from bench.data.cache import Source, cached, home
 from bench.data.dataset import Dataset
 from bench.data.images import Images
 from bench.entry_points import installed, is_ours, place_of, short_name
-from bench.errors import BadData, BadPlugin, BenchError, UnknownName
+from bench.errors import BadData, BadPlugin, BenchError, UnknownName, one_line
 
 SETS, FORMATS = "bench.datasets", "bench.formats"
 """Groups of entry points."""
@@ -56,7 +56,7 @@ def load(name: str) -> Dataset:
     except BenchError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise BadPlugin(
             f"data set {name!r} cannot be made: {type(error).__name__}: {text}"
         ) from error

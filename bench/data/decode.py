@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from bench.errors import BadData
+from bench.errors import BadData, one_line
 
 GREY, DEEP = ("1", "L", "LA"), ("I", "I;16", "I;16B", "I;16L", "F")
 """PIL's modes without colour, and those of more than 8 bits."""
@@ -58,7 +58,7 @@ def decoded(where: str, content: bytes) -> NDArray[np.uint8]:
             pixels = np.asarray(image.convert("L" if mode in GREY else "RGB"))
     # PIL's decoders raise whatever a broken file makes them stumble on.
     except Exception as error:
-        why = " ".join(str(error).split()) if content else "it is empty"
+        why = one_line(error) if content else "it is empty"
         raise BadData(f"cannot decode {where}: {why}") from error
     if mode in DEEP:
         raise BadData(f"{where} has more than 8 bits a channel ({mode})")

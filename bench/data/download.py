@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from bench.data.cache import home
-from bench.errors import Unfit
+from bench.errors import Unfit, one_line
 
 
 def fetched(name: str, fetch: Callable[[Path], object]) -> Path:
@@ -36,7 +36,7 @@ def fetched(name: str, fetch: Callable[[Path], object]) -> Path:
     # OSError covers URLError; torchvision tells a wrong checksum as RuntimeError.
     except (OSError, RuntimeError) as error:
         if not folder.is_dir():
-            why = " ".join(str(error).split())
+            why = one_line(error)
             raise Unfit(
                 f"cannot download {name}: {why}; where there is no network, bring its "
                 f"files to {folder}"

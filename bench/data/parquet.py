@@ -18,7 +18,7 @@ from bench.data.decode import stacked
 from bench.data.folder import listed, own
 from bench.data.hf_schema import class_names, columns, numbered
 from bench.data.images import Images
-from bench.errors import BadData, Unfit
+from bench.errors import BadData, Unfit, one_line
 
 TRAIN, TEST = ("train",), ("test", "valid", "validation", "val")
 """Names of the splits; of several for testing, the first that is there."""
@@ -84,7 +84,7 @@ def _opened(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"cannot read {path} as Parquet: {_line(error)}") from error
+        raise BadData(f"cannot read {path} as Parquet: {one_line(error)}") from error
 
 
 def _rows(
@@ -107,8 +107,4 @@ def _rows(
                     yield where, picture["bytes"]
                     row += 1
         except (pa.ArrowException, OSError, KeyError) as error:
-            raise BadData(f"cannot read {path}: {_line(error)}") from error
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+            raise BadData(f"cannot read {path}: {one_line(error)}") from error

@@ -15,7 +15,7 @@ from bench.data.cache import Decoded, Source
 from bench.data.catalogue import unlabelled
 from bench.data.download import fetched
 from bench.data.images import Images
-from bench.errors import BadData
+from bench.errors import BadData, one_line
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)
 """The Nasty Teacher study takes those of CIFAR-10 for CIFAR-100 too."""
@@ -64,7 +64,7 @@ def _decode(kind: str, root: Path) -> Decoded:
         train, test = (_read(kind, root, train=part) for part in (True, False))
     # A missing file, a wrong checksum, a pickle or an idx file that is none.
     except Exception as error:
-        why = " ".join(str(error).split()) or type(error).__name__
+        why = one_line(error) or type(error).__name__
         raise BadData(
             f"cannot read {kind} in {root}: {why}; remove the folder to download again"
         ) from error

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bench import REVISION, __version__
-from bench.errors import Status, Stopped, Unfit
+from bench.errors import Status, Stopped, Unfit, one_line
 from bench.results.rows import Row
 from bench.results.store import Store
 from bench.stages.task import Result, Task
@@ -153,17 +153,14 @@ def diagnosis(error: BaseException) -> tuple[Status, str]:
     """The status and the one-line reason of a task that ended with `error`."""
     import torch
 
+    text = one_line(error)
     if isinstance(error, Stopped):
-        return error.status, _line(error)
+        return error.status, text
     if isinstance(error, Unfit):
-        return Status.UNFIT, _line(error)
+        return Status.UNFIT, text
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return Status.OOM, _line(error) or "out of memory"
-    return Status.FAILED, f"{type(error).__name__}: {_line(error)}".removesuffix(": ")
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+        return Status.OOM, text or "out of memory"
+    return Status.FAILED, f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 def _known(task: Task, session: Session) -> dict[str, Any]:

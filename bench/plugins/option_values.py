@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from bench.errors import BadOption, BadPlugin, UnknownName
+from bench.errors import BadOption, BadPlugin, UnknownName, one_line
 from bench.plugins.spec import Value
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def options_of(
         hints = get_type_hints(cls, include_extras=True)
         plain = cls()
     except Exception as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise BadPlugin(
             f"{name} cannot be made with its defaults: {type(error).__name__}: {text}"
         ) from error

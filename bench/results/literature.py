@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BadResults
+from bench.errors import BadResults, one_line
 
 FILE = "published.csv"
 
@@ -90,7 +90,7 @@ def read(path: Path) -> list[Reported]:
         with path.open(encoding="utf-8", newline="") as file:
             return _rows(csv.DictReader(file, strict=True))
     except (OSError, ValueError, csv.Error) as error:
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise BadResults(
             f"cannot read {path} as reported values: {text}; "
             "correct it, or move it away, and run the command again"

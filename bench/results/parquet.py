@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from bench.errors import BadResults
+from bench.errors import BadResults, one_line
 from bench.results.rows import TABLES, Row
 
 _ARROW: dict[Any, pa.DataType] = {
@@ -69,7 +69,7 @@ def kind_of(path: Path) -> type[Row]:
 
 
 def _unreadable(path: Path, what: str, error: Exception) -> BadResults:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     return BadResults(
         f"cannot read {path} as {what}: {text}; "
         "move it away, or restore it, and run the command again"

@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.errors import BadPlugin
+from bench.errors import BadPlugin, one_line
 from bench.plugins.registry import Plugin
 from bench.results.rows import ProtectRow
 from bench.results.scores import Portrait
@@ -118,7 +118,7 @@ class Protect(Task):
         except TimedOut:
             raise
         except Exception as error:  # noqa: BLE001 - a network may be anything
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+            text = f"{type(error).__name__}: {one_line(error)}".rstrip()
             bench.notes.flag(f"no portrait: {text}")
             return Portrait()
 

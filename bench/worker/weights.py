@@ -8,7 +8,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BadPlugin
+from bench.errors import BadPlugin, one_line
 
 
 def state_of(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -35,7 +35,7 @@ def load_parts(parts: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) ->
         try:
             part.load_state_dict(own)
         except RuntimeError as error:
-            text = " ".join(str(error).split())
+            text = one_line(error)
             raise BadPlugin(
                 f"the {name} that `protect` released does not fit the one that "
                 f"`skeleton` builds: {text}"
