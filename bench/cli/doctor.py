@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from bench import __version__
+from bench.cli import options
 from bench.cli.report import console
 from bench.code import Code
 from bench.entry_points import GROUPS, installed
@@ -26,12 +26,8 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
-        "results"
-    ),
-    store: Annotated[Path, typer.Option(help="Where tasks keep their work.")] = Path(
-        "results/store"
-    ),
+    results: options.ResultsFolder = options.RESULTS,
+    store: options.StoreFolder = options.STORE,
 ) -> int:
     """Look over code, libraries, devices, plugins, store and tables."""
     checks: dict[str, Callable[[], str]] = {
@@ -116,7 +112,7 @@ def _load(group: str, name: str, place: str) -> None:
 def _store(store: Path) -> str:
     from bench.results.store import Store
 
-    keep = Store(store.expanduser().resolve())
+    keep = Store.at(store)
     if not keep.root.exists():
         return f"{keep.root}, not made yet"
     keep.open()

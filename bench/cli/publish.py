@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import options
 from bench.cli.protocols import Protocols, shown
 from bench.cli.report import console, say
 from bench.errors import BadResults
@@ -19,12 +20,8 @@ def register(app: typer.Typer) -> None:
 
 
 def publish(
-    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
-        "results"
-    ),
-    store: Annotated[Path, typer.Option(help="Where tasks keep their work.")] = Path(
-        "results/store"
-    ),
+    results: options.ResultsFolder = options.RESULTS,
+    store: options.StoreFolder = options.STORE,
     force: Annotated[
         bool, typer.Option(help="Replace rows that are published already.")
     ] = False,
@@ -34,7 +31,7 @@ def publish(
     from bench.results.store import Store
 
     results = results.expanduser()
-    rows = list(Store(store.expanduser().resolve()).rows())
+    rows = list(Store.at(store).rows())
     everything = merge(rows, results, again=force)
     say(
         console(),
@@ -43,9 +40,7 @@ def publish(
 
 
 def site(
-    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
-        "results"
-    ),
+    results: options.ResultsFolder = options.RESULTS,
     out: Annotated[Path, typer.Option(help="Where the pages go.")] = Path("site/build"),
     protocol: Protocols = None,
 ) -> None:

@@ -85,7 +85,7 @@ def run(
     from bench.results.store import Store, probe
 
     made = plan(request)
-    keep, results = Store(store.expanduser().resolve()), results.expanduser()
+    keep, results = Store.at(store), results.expanduser()
     published(results)  # an unreadable table is better found now than after the work
     done = {} if force else _done(made, keep)
     for note in (*made.notes, *made.broken):

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from bench.cli import options
 from bench.cli.as_json import dump
 from bench.cli.protocols import Protocols, shown
 from bench.cli.report import console
@@ -35,12 +36,8 @@ def show(
             "'columns' for what the tables hold; nothing shows the leaderboard.",
         ),
     ] = "",
-    results: Annotated[Path, typer.Option(help="Where tables are published.")] = Path(
-        "results"
-    ),
-    store: Annotated[Path, typer.Option(help="Where tasks keep their work.")] = Path(
-        "results/store"
-    ),
+    results: options.ResultsFolder = options.RESULTS,
+    store: options.StoreFolder = options.STORE,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="The leaderboard for a README.")
@@ -128,7 +125,7 @@ def _row(key: str, results: Path, store: Path) -> dict[str, Any] | None:
     from bench.results.rows import BULKY, Row
     from bench.results.store import Store
 
-    rows: list[Row] = [*published(results), *Store(store.expanduser().resolve()).rows()]
+    rows: list[Row] = [*published(results), *Store.at(store).rows()]
     for row in rows:
         if row.key.startswith(key) and len(key) >= 4:
             return {k: v for k, v in asdict(row).items() if k not in BULKY}

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from bench.errors import BadResults, Status, Unfit
@@ -32,6 +32,11 @@ class Store:
 
     root: Path
     """Absolute: workers may stand in another folder."""
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """The store in `folder`, as a user writes it: from here, or from `~`."""
+        return cls(folder.expanduser().resolve())
 
     def open(self) -> None:
         """Make the folder and see that it takes files.
