@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bench.boards.intervals import Estimate, proportion
 from bench.boards.seen import Release, Student
 from bench.errors import Status
-from bench.results.rows import ProtectRow, StealRow
+from bench.results.rows import ProtectRow, StealRow, age
 
 S = TypeVar("S", Release, Student)
 
@@ -43,8 +43,7 @@ def read(rows: Iterable[ProtectRow | StealRow]) -> Reading:
 
 
 def _read(rows: Iterable[ProtectRow | StealRow]) -> dict[str, Any]:
-    by_age = sorted(rows, key=lambda row: (row.started, row.key))
-    newest = {row.seed: row for row in by_age}
+    newest = {row.seed: row for row in sorted(rows, key=age)}
     kept = [row for _, row in sorted(newest.items())]
     by_seed = {
         row.seed: row.accuracy
@@ -65,7 +64,7 @@ def of_one_text(rows: Iterable[S]) -> list[S]:
     Seeds that an edited plugin has not met yet are missing: they are not averaged with
     what the older source did.
     """
-    group = sorted(rows, key=lambda one: (one.row.started, one.row.key))
+    group = sorted(rows, key=lambda one: age(one.row))
     return [one for one in group if _text(one) == _text(group[-1])]
 
 

@@ -21,6 +21,7 @@ from bench.boards.cells import of_one_text
 from bench.boards.seen import Student, name_of
 from bench.planning.labels import limits, used
 from bench.plugins.spec import Value
+from bench.results.rows import age
 
 Varied = Literal["defense", "attack", "track"]
 """What is varied: an option of a plugin, or a limit of what is granted."""
@@ -136,4 +137,4 @@ def _of_one_source(group: Sequence[Student]) -> list[Student]:
 
 def newest_of(students: Iterable[Student]) -> Student:
     """The one that was started last."""
-    return max(students, key=lambda one: (one.row.started, one.row.key))
+    return max(students, key=lambda one: age(one.row))

@@ -28,11 +28,8 @@ def names_its_grants(cls: AttackClass) -> None:
 
 def trains_the_student(cls: AttackClass) -> None:
     """The student it is given has learned something, and is finite."""
-    with problem.a_run() as run:
-        fresh = run.network("cnn2")
     student = Theft(cls).student
-    pairs = zip(fresh.parameters(), student.parameters(), strict=True)
-    if all(torch.equal(a, b) for a, b in pairs):
+    if not _has_learned(student):
         raise BadPlugin("the student's weights are what they were")
     if not all(bool(p.isfinite().all()) for p in student.parameters()):
         raise BadPlugin("the student's weights are not finite")
@@ -88,13 +85,10 @@ def keeps_to_its_budget(cls: AttackClass) -> None:
         return
     if cls.needs().teacher is TeacherGrant.WEIGHTS:
         return
-    with problem.a_run() as run:
-        fresh = run.network("cnn2")
     theft = Theft(cls, BUDGET)  # an oracle that is asked for more raises
     if not theft.ledger.queries:
         raise BadPlugin(f"with {BUDGET} queries to spend it asked about nothing")
-    pairs = zip(fresh.parameters(), theft.student.parameters(), strict=True)
-    if all(torch.equal(a, b) for a, b in pairs):
+    if not _has_learned(theft.student):
         raise BadPlugin(f"with {BUDGET} queries to spend it taught the student nothing")
 
 
@@ -112,6 +106,14 @@ def ends_where_numbers_end(cls: AttackClass) -> None:
                 f"with a {who} of NaN it went on: check its losses with check_finite, "
                 "or log them in run.steps"
             )
+
+
+def _has_learned(student: nn.Module) -> bool:
+    """Whether a weight of it is another than it was handed out with."""
+    with problem.a_run() as run:
+        fresh = run.network("cnn2")
+    pairs = zip(fresh.parameters(), student.parameters(), strict=True)
+    return not all(torch.equal(a, b) for a, b in pairs)
 
 
 def _broken(network: nn.Module) -> nn.Module:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from bench.results.rows import Defended, ProtectRow, Row, StealRow, TeacherRow
+from bench.results.rows import Defended, ProtectRow, Row, StealRow, TeacherRow, age
 
 R = TypeVar("R", bound=Row)
 
@@ -32,7 +32,7 @@ class Results:
         names and options: a plugin whose text was edited answers anew.
         """
         latest: dict[object, Row] = {}
-        for row in sorted(self.rows, key=lambda row: (row.started, row.key)):
+        for row in sorted(self.rows, key=age):
             latest[_question(row)] = row
         return Results(list(latest.values()))
 

@@ -149,5 +149,10 @@ class StealRow(StudentScores, Defended, table="steal"):
     """How the protocol trains it from images, as JSON."""
 
 
+def age(row: Row) -> tuple[datetime, str]:
+    """Sorts rows from the first that was started to the last; equal ones by key."""
+    return row.started, row.key
+
+
 BULKY = {"samples", *(f.name for f in fields(Portrait))}
 """Columns to be drawn and not to be read: terminals leave them out."""

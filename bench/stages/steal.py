@@ -14,7 +14,6 @@ from bench.stages.task import Result, Task, as_json
 from bench.threat.access import Access, ImageGrant, TeacherGrant
 
 if TYPE_CHECKING:
-    from bench.data import Images
     from bench.plugins.base import Attack, Released
     from bench.threat.ledger import Ledger
     from bench.worker.workbench import Workbench
@@ -105,18 +104,6 @@ class Steal(Task):
         )
         return Result((scores,), {"network": student})
 
-    def granted_images(
-        self, bench: Workbench, held_out: float = 0.0
-    ) -> tuple[Images, Images | None]:
-        """The images that the attacker holds: to train on, and to validate on.
-
-        Args:
-            bench: Has the data.
-            held_out: Share of the granted images to validate on, in [0, 1); 0 keeps
-                none back. Test images are never among them.
-        """
-        return bench.granted_images(self.access, held_out)
-
     def _grants(
         self,
         bench: Workbench,
@@ -139,7 +126,7 @@ class Steal(Task):
         served = Released(released.network) if leaked else released
         images, known = dealers.NoImages(), None
         if self.access.images is not ImageGrant.NO_IMAGES:
-            some, _ = self.granted_images(bench)
+            some, _ = bench.granted_images(self.access)
             views, augment = bench.views("Steal"), bench.dataset.augment
             images = of_images(some, augment, views)
             if asks and not served.randomised:

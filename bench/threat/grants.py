@@ -58,8 +58,7 @@ class _Oracle:
     @property
     def remaining(self) -> int | None:
         """Images that may still be asked about; None when there is no limit."""
-        budget = self.__ledger.budget
-        return None if budget is None else budget - self.__ledger.queries
+        return self.__ledger.remaining
 
     def _reply(self, images: Tensor, view: Tensor | None) -> Tensor:
         if images.requires_grad:

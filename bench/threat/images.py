@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -38,11 +38,16 @@ class _Dealer:
             still: Rows of the images that are dealt at all, as they are, in every
                 epoch; None deals all of them, augmented.
         """
-        self.__images = images
+        self.__images = self._told(images)
         self.__augment = augment
         self.__views = views
         self.__still = still
         self.__epoch = 0
+
+    @staticmethod
+    def _told(images: Images) -> Images:
+        """What the attacker learns of `images`."""
+        return images
 
     def __len__(self) -> int:
         return len(self.__images if self.__still is None else self.__still)
@@ -103,21 +108,14 @@ class _Dealer:
 class TrainImages(_Dealer):
     """A share of the teacher's own training set, with its labels."""
 
-    __slots__ = ("labels",)
+    __slots__ = ()
     grant: ClassVar = ImageGrant.TRAIN_IMAGES
 
-    def __init__(
-        self,
-        images: Images,
-        augment: Augmentation = PLAIN,
-        views: ViewPlan | None = None,
-        still: Tensor | None = None,
-    ) -> None:
-        """Deal `images` with their labels, see `_Dealer`."""
-        super().__init__(images, augment, views, still)
-        # A copy: on the CPU the images are those that later tasks are dealt as well.
-        self.labels: Final = self._own().labels.clone()
+    @property
+    def labels(self) -> Tensor:
         """Classes of `pixels`, `(N,)`."""
+        # A copy: on the CPU the images are those that later tasks are dealt as well.
+        return self._own().labels.clone()
 
 
 class SurrogateImages(_Dealer):
@@ -126,16 +124,10 @@ class SurrogateImages(_Dealer):
     __slots__ = ()
     grant: ClassVar = ImageGrant.SURROGATE_IMAGES
 
-    def __init__(
-        self,
-        images: Images,
-        augment: Augmentation = PLAIN,
-        views: ViewPlan | None = None,
-        still: Tensor | None = None,
-    ) -> None:
-        """Deal `images` without their labels, see `_Dealer`."""
-        blank = torch.full_like(images.labels, -1)
-        super().__init__(Images(images.pixels, blank), augment, views, still)
+    @staticmethod
+    def _told(images: Images) -> Images:
+        """Nothing of their classes."""
+        return Images(images.pixels, torch.full_like(images.labels, -1))
 
 
 @dataclass(frozen=True)

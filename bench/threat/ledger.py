@@ -15,14 +15,18 @@ class Ledger:
     """Images that may be answered; None sets no limit."""
     queries: int = 0
 
+    @property
+    def remaining(self) -> int | None:
+        """Answers that are left; None when there is no limit."""
+        return None if self.budget is None else self.budget - self.queries
+
     def spend(self, count: int) -> None:
         """Book `count` answers before any of them is given.
 
         Raises:
             BudgetExhausted: fewer than `count` are left; none is booked.
         """
-        if self.budget is not None and self.queries + count > self.budget:
-            raise BudgetExhausted(
-                f"asked about {count} images with {self.budget - self.queries} left"
-            )
+        left = self.remaining
+        if left is not None and count > left:
+            raise BudgetExhausted(f"asked about {count} images with {left} left")
         self.queries += count

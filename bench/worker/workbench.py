@@ -123,7 +123,8 @@ class Workbench:
 
         Args:
             access: Grants some.
-            held_out: Share of them to validate on, in [0, 1); 0 keeps none back.
+            held_out: Share of them to validate on, in [0, 1); 0 keeps none back. Test
+                images are never among them.
         """
         if access.images is ImageGrant.SURROGATE_IMAGES:
             images = surrogate(self.asked)
