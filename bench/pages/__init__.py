@@ -106,7 +106,7 @@ def _environment(site: Site) -> Environment:
     )
     made.filters |= formats.FILTERS | {"title_of": site.title}
     made.filters |= {"colour": portrait_charts.colour}
-    made.globals |= {"version": __version__, "slug": formats.slug, "site": site}
+    made.globals |= {"version": __version__, "site": site}
     return made
 
 

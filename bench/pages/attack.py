@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.pages import ablation_charts
-from bench.pages.formats import slug
+from bench.pages.formats import plugin_address
 from bench.pages.site import Page, Site
 
 
@@ -26,4 +26,4 @@ def pages(site: Site) -> Iterator[Page]:
                 site.overview.ablations, label, site.students_by_attack
             ),
         }
-        yield Page(f"attack/{slug(label)}.html", "attack.html", facts)
+        yield Page(plugin_address("attack", label), "attack.html", facts)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from bench.boards.columns import track
 from bench.boards.seen import Scene, Student
 from bench.pages import ablation_charts, charts, portrait_charts
-from bench.pages.formats import slug
+from bench.pages.formats import plugin_address
 from bench.pages.site import Page, Site
 from bench.planning.coverage import CONTROL_DEFENSE
 from bench.results.rows import Defended, StealRow
@@ -43,7 +43,7 @@ def pages(site: Site) -> Iterator[Page]:
             "portraits": portrait_charts.portraits(releases, everyone),
             "samples": _samples(site, label),
         }
-        yield Page(f"defense/{slug(label)}.html", "defense.html", facts)
+        yield Page(plugin_address("defense", label), "defense.html", facts)
 
 
 def _samples(site: Site, label: str) -> list[StealRow]:

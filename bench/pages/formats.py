@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.boards.columns import immunity, rank
 from bench.boards.intervals import Estimate
+from bench.plugins.spec import Kind
 from bench.results.rows import BULKY, Row
 
 GROUPS = {
@@ -75,6 +76,11 @@ def typeset(text: str) -> str:
 def at(share: float) -> float:
     """A share as a place on a line of 100 units, kept on the line."""
     return round(100 * min(1.0, max(0.0, share)), 2)
+
+
+def plugin_address(kind: Kind, label: str) -> str:
+    """Where the page of a plugin's label is, below the site's folder."""
+    return f"{kind}/{slug(label)}.html"
 
 
 def address_of(key: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from bench import entry_points
 from bench.boards.overview import Overview
 from bench.boards.seen import Release, Student, name_of
-from bench.pages.formats import address_of
+from bench.pages.formats import address_of, plugin_address
 from bench.planning.labels import used
 from bench.plugins.spec import Kind
 from bench.results.literature import Reported
@@ -79,6 +79,15 @@ class Site:
     def address(self, row: Row) -> str:
         """The page of `row`, below the site's folder."""
         return address_of(row.key)
+
+    def page_of(self, kind: Kind, label: str) -> str:
+        """The page of a plugin's label, below the site's folder; empty if it has none.
+
+        A board calls plugins as its own protocol does, and the page of a row stands
+        under what the first protocol that covers it says.
+        """
+        known = self.defenses if kind == "defense" else self.students_by_attack
+        return plugin_address(kind, label) if label in known else ""
 
     def protocols(self, row: Row) -> str:
         """The protocols that ask for the computation of `row`, with their versions."""

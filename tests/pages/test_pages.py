@@ -140,6 +140,23 @@ def test_options_of_one_name_that_protocols_set_apart_are_all_named(
 
 
 def test_every_link_leads_to_a_file_of_the_site(site: Path) -> None:
+    check_links(site)
+
+
+def test_labels_of_a_second_protocol_lead_nowhere_false(tmp_path: Path) -> None:
+    tau = {"tau": 9.0}
+    changes = {"name": "other", "options": {"nasty": tau, "kd": tau}}
+    changes |= {"defenses": ("none", "nasty[tau=4]"), "attacks": ("kd[tau=4]",)}
+    other = PROTOCOL.model_copy(update=changes)
+
+    site = made(table(), tmp_path / "build", other)
+
+    text = Page(site / "index.html").text
+    assert "nasty[tau=4]" in text and "kd[tau=4]" in text
+    check_links(site)
+
+
+def check_links(site: Path) -> None:
     for page in pages(site):
         for target in Page(page).targets:
             place = target.partition("#")[0]
