@@ -118,3 +118,17 @@ def test_noise_goes_on_with_what_was_answered(
         states.append(student.state_dict())
 
     assert any(not torch.equal(v, states[1][k]) for k, v in states[0].items())
+
+
+def test_noise_that_was_answered_is_shown_in_turn_to_the_end(
+    make_run: MakeRun, toy_teacher: nn.Module
+) -> None:
+    run, shown = make_run(), []
+    student = run.network("mlp")
+    student.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    service = Service(toy_teacher, None, 40, SoftLabels)
+
+    NoiseKD(iterations=12, batch_size=16).steal(student, service.door, None, run)
+
+    times = [sum(torch.equal(one, batch) for one in shown) for batch in service.asked]
+    assert len(shown) == 12 and times == [4, 4, 4]
