@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from bench.cli.report import console, say
+from bench.cli.terminal import console, say
 from bench.errors import BenchError
 from bench.plugins.spec import split
 

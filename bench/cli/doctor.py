@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from bench import __version__
 from bench.cli import options
-from bench.cli.report import console
+from bench.cli.terminal import console
 from bench.code import Code
 from bench.entry_points import GROUPS, installed
 from bench.errors import BadPlugin, BenchError, Unfit

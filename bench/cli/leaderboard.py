@@ -18,7 +18,7 @@ from bench.boards.board import leaderboard as official
 from bench.boards.columns import COLUMNS, Column, percent, track
 from bench.boards.seen import name_of
 from bench.cli.as_json import dump
-from bench.cli.report import console, say
+from bench.cli.terminal import console, say
 from bench.planning.protocol import Protocol
 from bench.results.index import Results
 from bench.results.publish import published

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.cli.as_json import dump
-from bench.cli.report import console
+from bench.cli.terminal import console
 from bench.entry_points import summaries
 from bench.planning import protocol
 

@@ -9,7 +9,7 @@ import typer
 
 from bench.cli import options
 from bench.cli.protocols import Protocols, shown
-from bench.cli.report import console, say
+from bench.cli.terminal import console, say
 from bench.errors import BadResults
 
 

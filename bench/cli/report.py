@@ -8,9 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from bench.cli.as_json import dump
+from bench.cli.terminal import console, say
 from bench.errors import Status
 
 if TYPE_CHECKING:
@@ -45,16 +44,6 @@ def show_plan(
         odd = "" if line["official"] else "  (not ranked)"
         say(out, f"{line['key']}  {state}  {line['task']}{odd}")
     say(out, f"{_count(made, len(done))}; nothing was run")
-
-
-def console(stderr: bool = False) -> Console:
-    """A terminal, or whatever stands in for it; `:Fog:` in a name is no emoji."""
-    return Console(stderr=stderr, emoji=False)
-
-
-def say(out: Console, text: str) -> None:
-    """Print one line as it is: brackets in it are no markup."""
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _count(made: Plan, cached: int) -> str:

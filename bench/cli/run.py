@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import typer
 
 from bench.cli import options, work
-from bench.cli.report import conclude, console, say, show_plan
+from bench.cli.report import conclude, show_plan
+from bench.cli.terminal import console, say
 from bench.errors import BadOption, Status
 from bench.planning import protocol as protocols
 

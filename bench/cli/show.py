@@ -15,7 +15,7 @@ from rich.table import Table
 from bench.cli import options
 from bench.cli.as_json import dump
 from bench.cli.protocols import Protocols, shown
-from bench.cli.report import console
+from bench.cli.terminal import console
 from bench.errors import UnknownName
 from bench.planning import protocol
 from bench.plugins import registry

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.cli.report import console, say
+from bench.cli.terminal import console, say
 from bench.errors import Unfit
 
 if TYPE_CHECKING:
