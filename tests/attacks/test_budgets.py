@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from service import Service
+from service import Service, stolen
 from torch import nn
 
 from attacks.kd import VanillaKD
@@ -16,119 +17,85 @@ from attacks.noise_kd import NoiseKD
 from attacks.surrogate_kd import SurrogateKD
 from bench.data import PLAIN, Augmentation, Images
 from bench.errors import Skipped
-from bench.testing.run import NotedRun
-from bench.threat.grants import HardLabels, SoftLabels
-from bench.threat.images import SurrogateImages, TrainImages
+from bench.plugins.base import Attack
+from bench.testing.run import SHORT, NotedRun
 
 MakeRun = Callable[..., NotedRun]
-DEALT = [
-    (VanillaKD, SoftLabels, TrainImages),
-    (LabelKD, HardLabels, TrainImages),
-    (SurrogateKD, SoftLabels, SurrogateImages),
-]
+DEALT = [VanillaKD(), LabelKD(), SurrogateKD()]
 MOVED = Augmentation(pad=1, flip=True)
 
 
-def stolen(
-    attack: Any,
-    grant: Any,
-    images: Any,
-    run: NotedRun,
-    teacher: nn.Module,
-    budget: int | None = None,
-) -> tuple[nn.Module, Service]:
-    student = run.network("mlp")
-    service = Service(teacher, images, budget, grant)
-    attack.steal(student, service.door, images, run)
-    return student, service
-
-
-@pytest.mark.parametrize(("cls", "grant", "deal"), DEALT)
+@pytest.mark.parametrize("attack", DEALT, ids=lambda attack: type(attack).__name__)
 def test_a_view_is_paid_for_once_however_many_epochs(
-    cls: Any,
-    grant: Any,
-    deal: Any,
+    attack: Attack[Any, Any],
     make_run: MakeRun,
     toy_images: Images,
     toy_teacher: nn.Module,
 ) -> None:
-    plain, moved = deal(toy_images, PLAIN), deal(toy_images, MOVED)
-
-    _, once = stolen(cls(), grant, plain, make_run(), toy_teacher)
-    _, more = stolen(cls(), grant, moved, make_run(), toy_teacher)
+    _, once = stolen(attack, make_run(), toy_teacher, toy_images, PLAIN)
+    _, more = stolen(attack, make_run(), toy_teacher, toy_images, MOVED)
 
     assert once.ledger.queries == len(toy_images)
     assert len(toy_images) < more.ledger.queries <= 3 * len(toy_images)
 
 
+def states(student: nn.Module) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in student.parameters()]
+
+
 @pytest.mark.parametrize("budget", [2, 17, 48, 1000])
-@pytest.mark.parametrize(("cls", "grant", "deal"), DEALT)
-def test_a_budget_is_spent_once_on_as_many_images(
-    cls: Any,
-    grant: Any,
-    deal: Any,
+@pytest.mark.parametrize("attack", DEALT, ids=lambda attack: type(attack).__name__)
+def test_a_budget_is_spent_on_as_many_images_as_they_are_and_training_goes_on(
+    attack: Attack[Any, Any],
     budget: int,
     make_run: MakeRun,
     toy_images: Images,
     toy_teacher: nn.Module,
 ) -> None:
-    run = make_run()
-    fresh = make_run().network("mlp")
+    taught = []
 
-    student, service = stolen(
-        cls(), grant, deal(toy_images, MOVED), run, toy_teacher, budget
-    )
+    for epochs in (3, 5):  # a last batch of one image waits for another epoch
+        run = make_run(recipe=replace(SHORT, epochs=epochs))
+        student, service = stolen(attack, run, toy_teacher, toy_images, MOVED, budget)
+        taught.append(states(student))
 
-    assert service.ledger.queries == min(budget, len(toy_images))
-    known = {tuple(p.flatten().tolist()) for p in toy_images.as_float()}
-    for batch in service.asked:
-        assert all(tuple(p.flatten().tolist()) in known for p in batch)
-    pairs = zip(fresh.parameters(), student.parameters(), strict=True)
-    assert not all(torch.equal(a, b) for a, b in pairs)
+        assert service.ledger.queries == min(budget, len(toy_images))
+        assert service.door.remaining == max(0, budget - len(toy_images))
+        known = {tuple(p.flatten().tolist()) for p in toy_images.as_float()}
+        shown = torch.cat(service.asked).flatten(1).tolist()
+        assert {tuple(p) for p in shown} <= known
+        assert len({tuple(p) for p in shown}) == min(budget, len(toy_images))
+
+    fresh = states(make_run().network("mlp"))
+    for one, other in ((fresh, taught[0]), (taught[0], taught[1])):
+        assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("attack", "grant", "deal"),
-    [*((cls(), *more) for cls, *more in DEALT), (NoiseKD(), SoftLabels, None)],
-)
+@pytest.mark.parametrize("attack", [*DEALT, NoiseKD()], ids=lambda a: type(a).__name__)
 def test_a_budget_that_pays_for_no_batch_is_declined(
-    attack: Any,
-    grant: Any,
-    deal: Any,
+    attack: Attack[Any, Any],
     make_run: MakeRun,
     toy_images: Images,
     toy_teacher: nn.Module,
 ) -> None:
-    images = deal and deal(toy_images, MOVED)
-
     with pytest.raises(Skipped, match="1 queries pay for no batch"):
-        stolen(attack, grant, images, make_run(), toy_teacher, budget=1)
+        stolen(attack, make_run(), toy_teacher, toy_images, MOVED, budget=1)
 
 
 def test_noise_goes_on_with_what_was_answered(
     make_run: MakeRun, toy_teacher: nn.Module
 ) -> None:
-    states = []
-    for iterations in (3, 12):
-        run = make_run()
-        attack = NoiseKD(iterations=iterations, batch_size=16)
-        student, service = stolen(attack, SoftLabels, None, run, toy_teacher, budget=40)
-        assert service.answered == service.ledger.queries == 40
-        assert [len(batch) for batch in service.asked] == [16, 16, 8]
-        states.append(student.state_dict())
-
-    assert any(not torch.equal(v, states[1][k]) for k, v in states[0].items())
-
-
-def test_noise_that_was_answered_is_shown_in_turn_to_the_end(
-    make_run: MakeRun, toy_teacher: nn.Module
-) -> None:
-    run, shown = make_run(), []
+    run, seen = make_run(), []
     student = run.network("mlp")
-    student.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
-    service = Service(toy_teacher, None, 40, SoftLabels)
+    student.register_forward_pre_hook(lambda _, images: seen.append(images[0]))
+    attack = NoiseKD(iterations=12, batch_size=16)
+    service = Service(attack, toy_teacher, budget=40)
 
-    NoiseKD(iterations=12, batch_size=16).steal(student, service.door, None, run)
+    attack.steal(student, service.door, service.images, run)
 
-    times = [sum(torch.equal(one, batch) for one in shown) for batch in service.asked]
-    assert len(shown) == 12 and times == [4, 4, 4]
+    assert [len(batch) for batch in service.asked] == [16, 16, 8]
+    assert service.ledger.queries == 40
+    assert run.told[-1][:2] == (12, 12)
+    assert len(seen) == 12
+    times = [sum(batch is shown for shown in seen) for batch in service.asked]
+    assert sum(times) == 12 and min(times) == 4

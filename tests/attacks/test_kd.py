@@ -1,95 +1,69 @@
-"""Vanilla distillation: its loss, what it asks, and that it teaches."""
+"""Distillation: losses, what they leave out, annealed steps, and that it teaches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, log
+from math import log
+from typing import Any
 
+import naive
 import pytest
 import torch
-from service import Service
+import torch.nn.functional as F
+from service import agreement, stolen
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from attacks._distillation import soft_loss
+from attacks._distillation import AnnealedSGD, soft_loss
+from attacks.dafl import DAFL
 from attacks.kd import VanillaKD
+from attacks.label_kd import LabelKD
+from attacks.noise_kd import NoiseKD
+from attacks.scratch import Scratch
+from attacks.surrogate_kd import SurrogateKD
 from bench.data import Images
 from bench.plugins.base import Attack
-from bench.plugins.run import Run
 from bench.recipe import Recipe
-from bench.threat.images import TrainImages
+from bench.testing.run import NotedRun
 
-MakeRun = Callable[..., Run]
-LONG = Recipe(epochs=30, batch_size=16, lr=0.05, lr_schedule="constant")
+MakeRun = Callable[..., NotedRun]
 ONE_BATCH = Recipe(epochs=1, batch_size=48, lr=0.05, lr_schedule="constant")
+LONG = Recipe(epochs=40, batch_size=16, lr=0.05, lr_schedule="constant")
 
 
-def naive_softmax(logits: list[float], tau: float) -> list[float]:
-    raised = [exp(z / tau) for z in logits]
-    return [r / sum(raised) for r in raised]
-
-
-def naive_soft_loss(student: Tensor, teacher: Tensor, tau: float) -> float:
-    total = 0.0
-    for z_student, z_teacher in zip(student.tolist(), teacher.tolist(), strict=True):
-        p = naive_softmax(z_teacher, tau)
-        q = naive_softmax(z_student, tau)
-        total += sum(a * log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
-    return tau**2 * total / len(student)
-
-
-def naive_cross_entropy(logits: Tensor, labels: Tensor) -> float:
-    rows = zip(logits.tolist(), labels.tolist(), strict=True)
-    return sum(-log(naive_softmax(z, 1.0)[y]) for z, y in rows) / len(logits)
-
-
-def steal(
-    attack: Attack, run: Run, teacher: nn.Module, images: TrainImages
-) -> tuple[nn.Module, Service]:
-    student = run.network("mlp")
-    service = Service(teacher, images)
-    attack.steal(student, service.door, images, run)
-    return student, service
+def draw(*shape: int, seed: int, scale: float = 5.0) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return scale * torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0, 4.0, 20.0])
 def test_the_soft_loss_equals_a_naive_one(tau: float) -> None:
-    rng = torch.Generator().manual_seed(3)
-    student = 5 * torch.randn(7, 6, generator=rng, dtype=torch.float64)
-    teacher = 5 * torch.randn(7, 6, generator=rng, dtype=torch.float64)
+    student, teacher = draw(7, 6, seed=3), draw(7, 6, seed=4)
 
     got = soft_loss(student, teacher, tau)
 
-    assert float(got) == pytest.approx(naive_soft_loss(student, teacher, tau), abs=1e-5)
+    expected = naive.soft_loss(student, teacher, tau)
+    assert float(got) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_soft_loss_takes_log_probabilities_for_logits() -> None:
-    rng = torch.Generator().manual_seed(4)
-    student = torch.randn(5, 3, generator=rng)
-    teacher = 4 * torch.randn(5, 3, generator=rng)
+    student, teacher = draw(5, 3, seed=4), draw(5, 3, seed=5)
 
     from_logits = soft_loss(student, teacher, 4.0)
     from_replies = soft_loss(student, teacher.log_softmax(dim=1), 4.0)
 
-    torch.testing.assert_close(from_logits, from_replies, atol=1e-5, rtol=0)
+    torch.testing.assert_close(from_logits, from_replies)
+    assert float(soft_loss(teacher + 7, teacher, 4.0)) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_soft_loss_has_the_gradient_of_its_formula() -> None:
-    rng = torch.Generator().manual_seed(5)
-    tau, teacher = 3.0, torch.randn(4, 5, generator=rng, dtype=torch.float64)
-    student = torch.randn(4, 5, generator=rng, dtype=torch.float64, requires_grad=True)
+    tau, teacher = 3.0, draw(4, 5, seed=6, scale=1.0)
+    student = draw(4, 5, seed=7, scale=1.0).requires_grad_()
 
     soft_loss(student, teacher, tau).backward()
 
     gap = (student / tau).softmax(dim=1) - (teacher / tau).softmax(dim=1)
     torch.testing.assert_close(student.grad, tau * gap.detach() / 4)
-
-
-def test_the_soft_loss_is_zero_for_a_student_that_agrees() -> None:
-    logits = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]])
-
-    got = soft_loss(logits + 7.0, logits, 4.0)
-
-    assert float(got) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_class_that_the_teacher_rules_out_adds_nothing() -> None:
@@ -99,69 +73,171 @@ def test_a_class_that_the_teacher_rules_out_adds_nothing() -> None:
     got = soft_loss(student, ruled_out, 4.0)
     got.backward()
 
-    expected = naive_soft_loss(
-        student.detach(), torch.tensor([[log(0.75), log(0.25), -1e9]]), 4.0
-    )
+    nearly = torch.tensor([[log(0.75), log(0.25), -1e9]])
+    expected = naive.soft_loss(student.detach(), nearly, 4.0)
     assert float(got.detach()) == pytest.approx(expected, abs=1e-5)
-    assert bool(student.grad.isfinite().all())
+    assert student.grad is not None and bool(student.grad.isfinite().all())
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.9, 1.0])
-def test_the_loss_mixes_teacher_and_labels_by_alpha(
-    alpha: float, make_run: MakeRun, toy_images: Images, toy_teacher: nn.Module
+Loss = Callable[[Tensor, Tensor, Tensor], float]
+"""Of the logits of student and teacher, and the labels."""
+
+
+def mixed(alpha: float) -> tuple[Attack[Any, Any], Loss]:
+    def loss(mine: Tensor, taught: Tensor, labels: Tensor) -> float:
+        hard = naive.cross_entropy(mine, labels)
+        return alpha * naive.soft_loss(mine, taught, 2.0) + (1 - alpha) * hard
+
+    return VanillaKD(tau=2.0, alpha=alpha), loss
+
+
+def first_choice(mine: Tensor, taught: Tensor, labels: Tensor) -> float:
+    return naive.cross_entropy(
+        mine, torch.tensor([z.index(max(z)) for z in taught.tolist()])
+    )
+
+
+def smoothed(mine: Tensor, taught: Tensor, labels: Tensor) -> float:
+    return float(F.cross_entropy(mine, labels, label_smoothing=0.3))
+
+
+@pytest.mark.parametrize(
+    ("attack", "loss"),
+    [
+        *map(mixed, (0.0, 0.3, 0.9, 1.0)),
+        (LabelKD(), first_choice),
+        (SurrogateKD(tau=1.0), lambda z, t, _: naive.soft_loss(z, t, 1.0)),
+        (SurrogateKD(tau=4.0), lambda z, t, _: naive.soft_loss(z, t, 4.0)),
+        (Scratch(), lambda z, _, labels: naive.cross_entropy(z, labels)),
+        (Scratch(label_smoothing=0.3), smoothed),
+    ],
+    ids=str,
+)
+def test_the_loss_of_an_attack_equals_a_naive_one(
+    attack: Attack[Any, Any],
+    loss: Loss,
+    make_run: MakeRun,
+    toy_images: Images,
+    toy_teacher: nn.Module,
 ) -> None:
     untaught = make_run().network("mlp").train()
     run = make_run(recipe=ONE_BATCH)
-    attack = VanillaKD(tau=2.0, alpha=alpha)
 
-    steal(attack, run, toy_teacher, TrainImages(toy_images))
+    stolen(attack, run, toy_teacher, toy_images)
 
     (_, _, losses) = run.told[0]
-    logits = untaught(toy_images.as_float()).detach()
-    taught = toy_teacher(toy_images.as_float()).detach()
-    soft = naive_soft_loss(logits, taught, 2.0)
-    hard = naive_cross_entropy(logits, toy_images.labels)
-    assert losses["loss"] == pytest.approx(alpha * soft + (1 - alpha) * hard, abs=1e-4)
+    mine, taught = (n(toy_images.as_float()).detach() for n in (untaught, toy_teacher))
+    expected = loss(mine, taught, toy_images.labels)
+    assert losses["loss"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_with_alpha_0_it_never_asks(
     make_run: MakeRun, toy_images: Images, toy_teacher: nn.Module
 ) -> None:
-    attack = VanillaKD(alpha=0.0)
-
-    _, service = steal(attack, make_run(), toy_teacher, TrainImages(toy_images))
+    _, service = stolen(VanillaKD(alpha=0.0), make_run(), toy_teacher, toy_images)
 
     assert service.asked == []
     assert service.ledger.queries == 0
 
 
-def test_with_alpha_1_it_ignores_the_labels(
-    make_run: MakeRun, toy_images: Images, toy_teacher: nn.Module
+class Shy(nn.Module):
+    """Keeps the first choice of a network, and next to nothing of its confidence."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.network(images) * 1e-3).sinh()
+
+
+@pytest.mark.parametrize(
+    ("attack", "change"),
+    [(VanillaKD(alpha=1.0), "labels"), (LabelKD(), "labels"), (LabelKD(), "shyness")],
+    ids=str,
+)
+def test_labels_and_confidences_are_read_where_the_loss_has_them_alone(
+    attack: Attack[Any, Any],
+    change: str,
+    make_run: MakeRun,
+    toy_images: Images,
+    toy_teacher: nn.Module,
 ) -> None:
-    attack = VanillaKD(alpha=1.0)
     other = Images(toy_images.pixels, toy_images.labels.flip(0))
+    changed = (Shy(toy_teacher), toy_images)
+    if change == "labels":
+        changed = (toy_teacher, other)
 
-    first, _ = steal(attack, make_run(), toy_teacher, TrainImages(toy_images))
-    second, _ = steal(attack, make_run(), toy_teacher, TrainImages(other))
+    plain, _ = stolen(attack, make_run(), toy_teacher, toy_images)
+    same, _ = stolen(attack, make_run(), *changed)
 
-    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+    for a, b in zip(plain.parameters(), same.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_the_student_comes_to_agree_with_the_teacher_against_the_labels(
-    make_run: MakeRun, toy_images: Images, toy_teacher: nn.Module
+def test_annealed_steps_are_those_of_torchs_sgd() -> None:
+    torch.manual_seed(0)
+    ours, plain = nn.Linear(3, 2), nn.Linear(3, 2)
+    plain.load_state_dict(ours.state_dict())
+    annealed = AnnealedSGD(ours, lr=0.1, steps=10)
+    sgd = torch.optim.SGD(plain.parameters(), 0.1, momentum=0.9, weight_decay=5e-4)
+
+    for step, images in enumerate(torch.rand(10, 4, 3)):
+        annealed.minimize(ours(images).square().sum())
+        sgd.param_groups[0]["lr"] = 0.1 if step < 4 else 0.01 if step < 8 else 0.001
+        sgd.zero_grad()
+        plain(images).square().sum().backward()
+        sgd.step()
+
+    torch.testing.assert_close(ours.weight, plain.weight)
+
+
+def test_the_rate_of_a_student_on_noise_drops_at_40_and_80_percent(
+    make_run: MakeRun, toy_teacher: nn.Module
 ) -> None:
-    pixels = toy_images.as_float()
-    taught = toy_teacher(pixels).argmax(dim=1)
+    rates: list[float] = []
+    handle = register_optimizer_step_pre_hook(
+        lambda sgd, *_: rates.append(sgd.param_groups[0]["lr"])
+    )
+
+    stolen(NoiseKD(iterations=10, batch_size=16, lr=0.5), make_run(), toy_teacher)
+    handle.remove()
+
+    assert rates == pytest.approx([0.5] * 4 + [0.05] * 4 + [0.005] * 2)
+
+
+def noise() -> Images:
+    """64 images that show nothing that the toy teacher was made for."""
+    rng = torch.Generator().manual_seed(8)
+    pixels = torch.randint(256, (64, 1, 8, 8), generator=rng, dtype=torch.uint8)
+    return Images(pixels, torch.arange(64) % 4)
+
+
+@pytest.mark.parametrize(
+    ("attack", "least"),
+    [
+        (VanillaKD(), 1.0),
+        (LabelKD(), 1.0),
+        (SurrogateKD(), 0.8),
+        (NoiseKD(iterations=200, batch_size=32, distribution="normal"), 0.9),
+        (NoiseKD(iterations=200, batch_size=32, distribution="uniform"), 0.9),
+        (DAFL(iterations=150, batch_size=32, latent=8, width=8, contrast=4.0), 0.9),
+    ],
+    ids=str,
+)
+def test_the_student_comes_to_agree_with_the_teacher_against_the_labels(
+    attack: Attack[Any, Any],
+    least: float,
+    make_run: MakeRun,
+    toy_images: Images,
+    toy_teacher: nn.Module,
+) -> None:
+    dealt = noise() if isinstance(attack, SurrogateKD) else toy_images
+    taught = toy_teacher(toy_images.as_float()).argmax(dim=1)
     assert not bool((taught == toy_images.labels).any())
     untaught = make_run().network("mlp").eval()
 
-    student, _ = steal(
-        VanillaKD(), make_run(recipe=LONG), toy_teacher, TrainImages(toy_images)
-    )
+    student, _ = stolen(attack, make_run(recipe=LONG), toy_teacher, dealt)
 
-    before = (untaught(pixels).argmax(dim=1) == taught).float().mean()
-    after = (student(pixels).argmax(dim=1) == taught).float().mean()
-    assert float(before) < 0.6
-    assert float(after) == 1.0
-    assert not student.training
+    assert agreement(untaught, toy_teacher, toy_images) < 0.6
+    assert agreement(student, toy_teacher, toy_images) >= least

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import cos, inf, nan, pi
+from typing import Any
 
 import pytest
 import torch
@@ -40,10 +41,7 @@ class Slope(nn.Module):
         self.height = nn.Parameter(torch.zeros((), dtype=torch.float64))
 
 
-def run(recipe: Recipe, notes: Notebook | None = None, seed: int = 0) -> Notebook:
-    """A run with `recipe`, which writes into `notes` where there are some."""
-    if notes is not None:
-        return replace(notes, recipe=recipe)
+def run(recipe: Recipe, seed: int = 0) -> Notebook:
     return Notebook(
         shape=(1, 2, 2),
         classes=3,
@@ -54,6 +52,12 @@ def run(recipe: Recipe, notes: Notebook | None = None, seed: int = 0) -> Noteboo
     )
 
 
+def steady(**fields: Any) -> Recipe:
+    """No momentum, no decay, a constant rate; but for `fields`."""
+    known = {"momentum": 0.0, "weight_decay": 0.0, "lr_schedule": "constant"}
+    return Recipe(**{**known, **fields})
+
+
 def images(count: int = 12) -> Images:
     pixels = torch.randint(
         256, (count, 1, 2, 2), generator=torch.Generator().manual_seed(0)
@@ -61,10 +65,10 @@ def images(count: int = 12) -> Images:
     return Images(pixels.to(torch.uint8), torch.arange(count) % 3)
 
 
-def falls(recipe: Recipe) -> list[float]:
-    """How far each epoch of one step moves a number whose gradient is 1."""
+def falls(recipe: Recipe, count: int = 2) -> list[float]:
+    """How far each epoch over `count` images moves a number whose gradient is 1."""
     slope, notes = Slope(), run(recipe)
-    train(slope, TrainImages(images(2)), lambda _: slope.height, notes)
+    train(slope, TrainImages(images(count)), lambda _: slope.height, notes)
     heights = [0.0, *(float(state["height"]) for state in notes.states)]
     return [before - after for before, after in pairwise(heights)]
 
@@ -76,108 +80,55 @@ def learner(seed: int = 0) -> nn.Sequential:
     )
 
 
-def test_the_cosine_schedule_anneals_to_zero_over_all_epochs() -> None:
-    recipe = Recipe(
-        epochs=8, lr=0.4, momentum=0.0, weight_decay=0.0, lr_schedule="cosine"
-    )
-
-    rates = falls(recipe)
-
-    assert rates == pytest.approx([0.2 * (1 + cos(pi * e / 8)) for e in range(8)])
-
-
-def test_the_steps_schedule_drops_at_each_milestone() -> None:
-    recipe = Recipe(
-        epochs=6,
-        lr=0.5,
-        momentum=0.0,
-        weight_decay=0.0,
-        lr_schedule="steps",
-        milestones=(2, 5),
-        gamma=0.1,
-    )
-
-    assert falls(recipe) == pytest.approx([0.5, 0.5, 0.05, 0.05, 0.05, 0.005])
-
-
-def test_the_constant_schedule_keeps_its_rate_and_heeds_no_milestones() -> None:
-    recipe = Recipe(
-        epochs=4,
-        lr=0.3,
-        momentum=0.0,
-        weight_decay=0.0,
-        lr_schedule="constant",
-        milestones=(1, 2),
-    )
-
-    assert falls(recipe) == pytest.approx([0.3] * 4)
-
-
-def test_the_rate_is_the_same_for_all_steps_of_an_epoch() -> None:
-    recipe = Recipe(
-        epochs=2,
-        batch_size=4,
-        lr=0.1,
-        momentum=0.0,
-        weight_decay=0.0,
-        lr_schedule="steps",
-        milestones=(1,),
-    )
-    slope, notes = Slope(), run(recipe)
-
-    train(slope, TrainImages(images(12)), lambda _: slope.height, notes)
-
-    assert float(notes.states[0]["height"]) == pytest.approx(-0.3)
-    assert float(notes.states[1]["height"]) == pytest.approx(-0.33)
-
-
-def test_sgd_gathers_momentum_as_torchs_formula_says() -> None:
-    recipe = Recipe(
-        epochs=5, lr=0.1, momentum=0.9, weight_decay=0.0, lr_schedule="constant"
-    )
-
-    velocities, velocity = [], 0.0
-    for _ in range(5):
-        velocity = 0.9 * velocity + 1
-        velocities.append(0.1 * velocity)
-    assert falls(recipe) == pytest.approx(velocities)
-
-
-def test_nesterov_looks_one_step_ahead() -> None:
-    recipe = Recipe(
-        epochs=5,
-        lr=0.1,
-        momentum=0.9,
-        weight_decay=0.0,
-        nesterov=True,
-        lr_schedule="constant",
-    )
-
+def gathered(nesterov: bool) -> list[float]:
+    """The moves of SGD with momentum 0.9 and rate 0.1, by torch's formula."""
     moves, velocity = [], 0.0
     for _ in range(5):
         velocity = 0.9 * velocity + 1
-        moves.append(0.1 * (1 + 0.9 * velocity))
-    assert falls(recipe) == pytest.approx(moves)
+        moves.append(0.1 * (1 + 0.9 * velocity if nesterov else velocity))
+    return moves
 
 
-def test_weight_decay_pulls_towards_zero() -> None:
-    recipe = Recipe(
-        epochs=4, lr=0.1, momentum=0.0, weight_decay=0.5, lr_schedule="constant"
-    )
-
+def decayed() -> list[float]:
+    """The moves of rate 0.1 under a weight decay of 0.5."""
     moves, height = [], 0.0
     for _ in range(4):
         moves.append(0.1 * (1 + 0.5 * height))
         height -= moves[-1]
-    assert falls(recipe) == pytest.approx(moves)
+    return moves
 
 
-def test_adam_moves_by_its_rate_when_the_gradient_is_constant() -> None:
-    recipe = Recipe(
-        epochs=4, optimizer="adam", lr=0.01, weight_decay=0.0, lr_schedule="constant"
+@pytest.mark.parametrize(
+    ("recipe", "moves"),
+    [
+        (
+            steady(epochs=8, lr=0.4, lr_schedule="cosine"),
+            [0.2 * (1 + cos(pi * epoch / 8)) for epoch in range(8)],
+        ),
+        (
+            steady(epochs=6, lr=0.5, lr_schedule="steps", milestones=(2, 5), gamma=0.1),
+            [0.5, 0.5, 0.05, 0.05, 0.05, 0.005],
+        ),
+        (steady(epochs=4, lr=0.3, milestones=(1, 2)), [0.3] * 4),
+        (steady(epochs=5, lr=0.1, momentum=0.9), gathered(nesterov=False)),
+        (steady(epochs=5, lr=0.1, momentum=0.9, nesterov=True), gathered(True)),
+        (steady(epochs=4, lr=0.1, weight_decay=0.5), decayed()),
+        (steady(epochs=4, optimizer="adam", lr=0.01), [0.01] * 4),
+    ],
+    ids=["cosine", "steps", "constant", "momentum", "nesterov", "decay", "adam"],
+)
+def test_a_recipe_moves_a_number_as_its_formula_says(
+    recipe: Recipe, moves: list[float]
+) -> None:
+    assert falls(recipe) == pytest.approx(moves, rel=1e-6)
+
+
+def test_the_rate_is_the_same_for_all_steps_of_an_epoch() -> None:
+    recipe = steady(
+        epochs=2, batch_size=4, lr=0.1, lr_schedule="steps", milestones=(1,)
     )
 
-    assert falls(recipe) == pytest.approx([0.01] * 4, rel=1e-6)
+    assert falls(recipe, count=12) == pytest.approx([0.3, 0.03])
 
 
 @pytest.mark.parametrize(
@@ -255,13 +206,13 @@ def test_training_learns_what_can_be_learnt() -> None:
     pixels = torch.zeros(30, 1, 2, 2, dtype=torch.uint8)
     labels = torch.arange(30) % 3
     pixels.flatten(1)[torch.arange(30), labels] = 255
-    network, notes = learner(), run(Recipe())
+    recipe = Recipe(epochs=15, batch_size=10, lr=0.1, lr_schedule="cosine")
+    network, notes = learner(), run(recipe)
 
     def loss(batch: Batch) -> Tensor:
         return F.cross_entropy(network(batch.pixels), batch.labels)
 
-    recipe = Recipe(epochs=15, batch_size=10, lr=0.1, lr_schedule="cosine")
-    train(network, TrainImages(Images(pixels, labels)), loss, run(recipe, notes))
+    train(network, TrainImages(Images(pixels, labels)), loss, notes)
 
     assert torch.equal(network(pixels.float() / 255).argmax(dim=1), labels)
     assert notes.told[-1][2]["loss"] < notes.told[0][2]["loss"] / 5
@@ -275,70 +226,32 @@ def trained(seed: int) -> dict[str, Tensor]:
         return F.cross_entropy(network(batch.pixels), batch.labels)
 
     recipe = Recipe(epochs=3, batch_size=4, lr_schedule="cosine")
-    train(
-        network,
-        TrainImages(images(), Augmentation(pad=1)),
-        loss,
-        run(recipe, seed=seed),
-    )
+    train(network, TrainImages(images(), Augmentation(pad=1)), loss, run(recipe, seed))
     return network.state_dict()
 
 
-def test_training_repeats_to_the_bit() -> None:
-    first, again = trained(seed=1), trained(seed=1)
+def test_training_repeats_to_the_bit_and_changes_with_the_seed() -> None:
+    first, again, other = trained(seed=1), trained(seed=1), trained(seed=2)
 
     assert all(torch.equal(value, again[name]) for name, value in first.items())
-
-
-def test_another_seed_of_the_run_trains_another_network() -> None:
-    first, other = trained(seed=1), trained(seed=2)
-
     assert not torch.equal(first["1.weight"], other["1.weight"])
 
 
 @pytest.mark.parametrize("value", [nan, inf, -inf])
-def test_a_loss_that_is_not_finite_stops_training(value: float) -> None:
-    slope, notes = Slope(), run(Recipe())
-    recipe = Recipe(epochs=3, lr_schedule="constant")
+def test_one_batch_that_is_not_finite_stops_training_and_its_epoch_is_named(
+    value: float,
+) -> None:
+    slope, notes = Slope(), run(steady(epochs=4, batch_size=4))
+    values = iter([1.0] * 3 + [1.0, value, 1.0] + [1.0] * 6)
 
-    with pytest.raises(Diverged, match=r"^the loss of epoch 1 became (nan|-?inf)$"):
-        train(
-            slope,
-            TrainImages(images()),
-            lambda _: slope.height * 0 + value,
-            run(recipe, notes),
-        )
+    def loss(_: Batch) -> Tensor:
+        return slope.height * 0 + next(values)
 
-    assert notes.told == []
+    with pytest.raises(Diverged, match=rf"^the loss of epoch 2 became {value}$"):
+        train(slope, TrainImages(images(12)), loss, notes)
 
-
-def test_the_epoch_in_which_the_loss_diverged_is_named() -> None:
-    slope, notes = Slope(), run(Recipe())
-    recipe = Recipe(epochs=4, batch_size=12, lr_schedule="constant")
-    values = iter([1.0, 1.0, nan, 1.0])
-
-    with pytest.raises(Diverged, match="epoch 3"):
-        train(
-            slope,
-            TrainImages(images(12)),
-            lambda _: slope.height * 0 + next(values),
-            run(recipe, notes),
-        )
-
-    assert [step for step, _, _ in notes.told] == [1, 2]
-
-
-def test_one_bad_batch_is_enough_to_have_diverged() -> None:
-    slope = Slope()
-    values = iter([1.0, nan, 1.0])
-
-    with pytest.raises(Diverged):
-        train(
-            slope,
-            TrainImages(images(12)),
-            lambda _: slope.height * 0 + next(values),
-            run(Recipe(epochs=1, batch_size=4)),
-        )
+    assert [step for step, _, _ in notes.told] == [1]
+    assert notes.modes == [False]
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1e30])
@@ -353,58 +266,49 @@ def test_other_numbers_are_told_with_what_they_are(value: float) -> None:
 
 
 def test_the_checkpoint_is_called_once_an_epoch_in_eval_mode() -> None:
-    network, notes = learner(), run(Recipe())
-
-    def loss(batch: Batch) -> Tensor:
-        return F.cross_entropy(network(batch.pixels), batch.labels)
-
-    train(
-        network, TrainImages(images()), loss, run(Recipe(epochs=3, batch_size=4), notes)
-    )
-
-    assert notes.modes == [False, False, False]
-    last = notes.states[-1]
-    assert all(torch.equal(last[k], v) for k, v in network.state_dict().items())
-
-
-def test_progress_tells_the_mean_loss_of_every_epoch() -> None:
-    slope, notes = Slope(), run(Recipe())
-    values = iter([1.0, 2.0, 6.0, 0.0, 0.0, 3.0])
-
-    train(
-        slope,
-        TrainImages(images(12)),
-        lambda _: slope.height * 0 + next(values),
-        run(Recipe(epochs=2, batch_size=4), notes),
-    )
-
-    assert notes.told == [(1, 2, {"loss": 3.0}), (2, 2, {"loss": 1.0})]
-
-
-def test_the_loss_sees_train_mode_and_the_network_ends_in_eval_mode() -> None:
-    network = learner().eval()
+    network, notes = learner().eval(), run(Recipe(epochs=3, batch_size=4))
     modes: list[bool] = []
 
     def loss(batch: Batch) -> Tensor:
         modes.extend(module.training for module in network.modules())
         return F.cross_entropy(network(batch.pixels), batch.labels)
 
-    train(network, TrainImages(images()), loss, run(Recipe(epochs=2, batch_size=4)))
+    train(network, TrainImages(images()), loss, notes)
 
-    assert all(modes)
+    assert all(modes), "the loss sees train mode"
+    assert notes.modes == [False, False, False]
+    last = notes.states[-1]
+    assert all(torch.equal(last[k], v) for k, v in network.state_dict().items())
     assert not any(module.training for module in network.modules())
 
 
-def test_a_recipe_that_is_passed_stands_above_the_runs() -> None:
-    slope, notes = Slope(), run(Recipe())
+def test_a_network_that_the_task_is_not_about_has_no_curve() -> None:
+    slope, notes = Slope(), run(steady(epochs=3))
 
-    train(
-        slope,
-        TrainImages(images(2)),
-        lambda _: slope.height,
-        run(Recipe(epochs=9), notes),
-        Recipe(epochs=2, lr=0.25, momentum=0.0, lr_schedule="constant", weight_decay=0),
-    )
+    train(slope, TrainImages(images()), lambda _: slope.height, notes, curve=False)
+
+    assert notes.modes == []
+    assert len(notes.told) == 3
+    assert not slope.training
+
+
+def test_progress_tells_the_mean_loss_of_every_epoch() -> None:
+    slope, notes = Slope(), run(Recipe(epochs=2, batch_size=4))
+    values = iter([1.0, 2.0, 6.0, 0.0, 0.0, 3.0])
+
+    def loss(_: Batch) -> Tensor:
+        return slope.height * 0 + next(values)
+
+    train(slope, TrainImages(images(12)), loss, notes)
+
+    assert notes.told == [(1, 2, {"loss": 3.0}), (2, 2, {"loss": 1.0})]
+
+
+def test_a_recipe_that_is_passed_stands_above_the_runs() -> None:
+    slope, notes = Slope(), run(Recipe(epochs=9))
+    recipe = steady(epochs=2, lr=0.25)
+
+    train(slope, TrainImages(images(2)), lambda _: slope.height, notes, recipe)
 
     assert [of for _, of, _ in notes.told] == [2, 2]
     assert slope.height.item() == pytest.approx(-0.5)
