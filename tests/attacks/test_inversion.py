@@ -39,23 +39,6 @@ def test_the_gap_of_a_layer_equals_a_naive_one() -> None:
     assert float(got) == pytest.approx(naive_gap(inputs, mean, var), abs=1e-5)
 
 
-def test_the_variance_is_the_biased_one() -> None:
-    inputs = torch.tensor([0.0, 2.0]).view(2, 1, 1, 1)
-
-    got = bn_gap(inputs, torch.tensor([1.0]), torch.tensor([1.0]))
-
-    assert float(got) == 0.0
-
-
-def test_the_norms_of_a_gap_are_not_squared() -> None:
-    inputs = torch.zeros(2, 2, 3, 3)
-
-    off = bn_gap(inputs, torch.tensor([3.0, 4.0]), torch.zeros(2))
-    wide = bn_gap(inputs, torch.zeros(2), torch.tensor([6.0, 8.0]))
-
-    assert (float(off), float(wide)) == (5.0, 10.0)
-
-
 def test_the_inputs_of_every_batchnorm_are_held_against_its_statistics() -> None:
     pixels = draw(7, 1, 8, 8)
     network = watchable().double()
@@ -107,14 +90,6 @@ def test_the_total_variation_looks_right_down_and_along_both_diagonals(
     assert float(got) == pytest.approx(expected)
 
 
-def test_the_total_variation_is_a_norm_over_the_whole_batch() -> None:
-    image = draw(1, 2, 4, 4)
-
-    four = total_variation(image.repeat(4, 1, 1, 1))
-
-    assert float(four) == pytest.approx(2 * float(total_variation(image)))
-
-
 def test_the_total_variation_of_a_plain_image_has_a_gradient() -> None:
     image = torch.ones(1, 1, 4, 4, requires_grad=True)
 
@@ -139,13 +114,6 @@ def test_the_divergence_is_symmetric_and_zero_for_equals() -> None:
     assert float(there) == pytest.approx(float(back), abs=1e-12)
     assert float(there) > 0.01
     assert float(divergence(student, student + 7)) == pytest.approx(0, abs=1e-12)
-
-
-@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0, 1e4])
-def test_the_divergence_lies_between_zero_and_log_2(scale: float) -> None:
-    for seed in range(5):
-        got = divergence(scale * draw(4, 3, seed=seed), scale * draw(4, 3, seed=9))
-        assert 0 < float(got) <= log(2) + 1e-12
 
 
 def test_the_divergence_of_opposites_is_log_2_with_a_finite_gradient() -> None:

@@ -9,44 +9,22 @@ import torch
 from torch import nn
 
 from bench.data import Images
-from bench.plugins.run import Run
+from bench.testing.run import NotedRun
 from bench.threat.images import TrainImages
 from defenses.none import NoDefense
 
-MakeRun = Callable[..., Run]
 
-
-def test_it_releases_the_teacher_untouched(
-    make_run: MakeRun, toy_images: Images, toy_teacher: nn.Module
+def test_it_releases_the_teacher_untouched_trains_nothing_and_draws_nothing(
+    make_run: Callable[..., NotedRun], toy_images: Images, toy_teacher: nn.Module
 ) -> None:
-    before = deepcopy(toy_teacher.state_dict())
+    run, pixels = make_run(), toy_images.as_float()
+    state, drawn = deepcopy(toy_teacher.state_dict()), run.generator.get_state()
 
-    released = NoDefense().protect(toy_teacher, TrainImages(toy_images), make_run())
+    released = NoDefense().protect(toy_teacher, TrainImages(toy_images), run)
 
-    assert released.network is toy_teacher
-    assert released.answer is None
-    assert all(torch.equal(v, before[k]) for k, v in toy_teacher.state_dict().items())
-
-
-def test_the_service_replies_with_the_teachers_own_confidences(
-    make_run: MakeRun, toy_images: Images, toy_teacher: nn.Module
-) -> None:
-    pixels = toy_images.as_float()
-
-    released = NoDefense().protect(toy_teacher, TrainImages(toy_images), make_run())
-
-    expected = toy_teacher(pixels).exp() / toy_teacher(pixels).exp().sum(1, True)
+    assert (released.network, released.answer) == (toy_teacher, None)
+    assert all(torch.equal(v, state[k]) for k, v in toy_teacher.state_dict().items())
+    assert torch.equal(run.generator.get_state(), drawn)
+    assert (run.told, run.built) == ([], [])
+    expected = toy_teacher(pixels).softmax(dim=1)
     torch.testing.assert_close(released.reply(pixels).exp(), expected)
-
-
-def test_it_trains_nothing_and_draws_nothing(
-    make_run: MakeRun, toy_images: Images, toy_teacher: nn.Module
-) -> None:
-    run = make_run()
-    before = run.generator.get_state()
-
-    NoDefense().protect(toy_teacher, TrainImages(toy_images), run)
-
-    assert torch.equal(run.generator.get_state(), before)
-    assert run.told == []
-    assert run.built == []

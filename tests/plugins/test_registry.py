@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -18,6 +16,7 @@ from bench.plugins.registry import installed, load, resolve
 from bench.plugins.spec import Kind, split
 from bench.threat.access import ImageGrant, Needs, TeacherGrant
 
+pytestmark = pytest.mark.usefixtures("own_modules")
 DEFENSE = """
     from dataclasses import dataclass
     from bench import Defense, Released
@@ -33,17 +32,6 @@ DEFENSE = """
         def protect(self, teacher, images, run):
             return Released(teacher)
 """
-
-
-@pytest.fixture(autouse=True)
-def _search_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put the import path and the imported modules back."""
-    before = set(sys.modules)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for name in set(sys.modules) - before:
-        if name.startswith(("bench_file_", "beside_", "package_")):
-            del sys.modules[name]
 
 
 def written(path: Path, text: str = DEFENSE) -> Path:
@@ -90,39 +78,20 @@ def test_a_spec_that_cannot_be_read_is_told_how_to_write_it(spec: str) -> None:
     )
 
 
-def test_options_are_parsed_by_their_types(tmp_path: Path) -> None:
+def test_options_are_parsed_by_their_types_and_have_defaults(tmp_path: Path) -> None:
     cls = load("defense", wall(tmp_path))
 
     given = {"height": "3", "floors": "4", "gate": "true", "colour": "8", "guard": "5"}
     decided = options_of(cls, "wall", given)
 
-    assert decided == {
-        "height": 3.0,
-        "floors": 4,
-        "gate": True,
-        "colour": "8",
-        "guard": 5,
-    }
+    assert list(decided.items()) == list(
+        {"height": 3.0, "floors": 4, "gate": True, "colour": "8", "guard": 5}.items()
+    )
     assert [type(value) for value in decided.values()] == [float, int, bool, str, int]
-
-
-def test_options_that_are_not_given_take_their_defaults(tmp_path: Path) -> None:
-    cls = load("defense", wall(tmp_path))
-
-    assert options_of(cls, "wall", {}) == {
-        "height": 2.0,
-        "floors": 3,
-        "gate": False,
-        "colour": "red",
-        "guard": None,
-    }
-
-
-@pytest.mark.parametrize("none", ["none", "None"])
-def test_none_can_be_asked_for(none: str, tmp_path: Path) -> None:
-    plugin = resolve("defense", f"{wall(tmp_path)}[guard={none}]", {"guard": 5})
-
-    assert dict(plugin.options)["guard"] is None
+    assert [*options_of(cls, "wall", {}).values()] == [2.0, 3, False, "red", None]
+    for none in ("none", "None"):
+        plugin = resolve("defense", f"{wall(tmp_path)}[guard={none}]", {"guard": 5})
+        assert dict(plugin.options)["guard"] is None
 
 
 @pytest.mark.parametrize(
@@ -149,50 +118,50 @@ def test_a_value_that_does_not_fit_is_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_option_is_met_with_the_nearest_and_with_all() -> None:
+@pytest.mark.parametrize(
+    ("kind", "spec", "preset", "told"),
+    [
+        ("attack", "kd[alhpa=1]", {}, "did you mean 'alpha'? (kd has: tau, alpha)"),
+        ("attack", "kd", {"alhpa": 1}, "did you mean 'alpha'? (kd has: tau, alpha)"),
+        ("defense", "none[alhpa=1]", {}, "no name is near it (none has: none)"),
+    ],
+)
+def test_an_unknown_option_is_met_with_the_nearest_and_with_all(
+    kind: Kind, spec: str, preset: dict[str, int], told: str
+) -> None:
     with pytest.raises(BadOption) as caught:
-        resolve("attack", "kd[alhpa=1]", {})
+        resolve(kind, spec, preset)
 
-    assert str(caught.value) == (
-        "kd: unknown option 'alhpa': did you mean 'alpha'? (kd has: tau, alpha)"
-    )
-
-
-def test_an_option_of_a_plugin_without_any_is_told_so() -> None:
-    with pytest.raises(BadOption, match=r"no name is near it \(none has: none\)"):
-        resolve("defense", "none[omega=1]", {})
+    name = spec.partition("[")[0]
+    assert str(caught.value) == f"{name}: unknown option 'alhpa': {told}"
 
 
-def test_a_preset_that_does_not_exist_is_told_as_well() -> None:
-    with pytest.raises(BadOption, match="did you mean 'alpha'"):
-        resolve("attack", "kd", {"alhpa": 1})
-
-
-def test_an_unknown_plugin_is_met_with_the_nearest_name() -> None:
+def test_an_unknown_plugin_is_met_with_the_nearest_and_an_attack_is_no_defense() -> (
+    None
+):
     with pytest.raises(UnknownName) as caught:
         resolve("defense", "nsaty", {})
 
-    assert str(caught.value) == (
-        "unknown defense 'nsaty': did you mean 'nasty'? (bench list)"
-    )
-
-
-def test_an_attack_is_no_defense() -> None:
+    told = "unknown defense 'nsaty': did you mean 'nasty'? (bench list)"
+    assert str(caught.value) == told
     with pytest.raises(UnknownName):
         resolve("defense", "kd", {})
     with pytest.raises(BadPlugin, match=r"not a subclass of bench\.Defense"):
         resolve("defense", "attacks.kd:VanillaKD", {})
 
 
-def test_a_plugin_carries_all_its_options_and_defaults_in_the_order_of_the_class() -> (
-    None
-):
+def test_a_plugin_carries_and_makes_its_options_in_the_order_of_the_class() -> None:
     plugin = resolve("attack", "kd[alpha=0.25,tau=8]", {"alpha": 0.5})
 
-    assert plugin.kind == "attack"
-    assert (plugin.name, plugin.class_name) == ("kd", "VanillaKD")
+    assert (plugin.kind, plugin.name, plugin.class_name) == (
+        "attack",
+        "kd",
+        "VanillaKD",
+    )
     assert plugin.options == (("tau", 8.0), ("alpha", 0.25))
     assert plugin.defaults == (("tau", 4.0), ("alpha", 0.9))
+    made = plugin.make()
+    assert (type(made).__name__, made.tau, made.alpha) == ("VanillaKD", 8.0, 0.25)
 
 
 def test_an_attack_tells_what_it_needs_and_a_defense_needs_nothing() -> None:
@@ -201,23 +170,6 @@ def test_an_attack_tells_what_it_needs_and_a_defense_needs_nothing() -> None:
     assert kd.needs == Needs(TeacherGrant.SOFT_LABELS, ImageGrant.TRAIN_IMAGES)
     assert (kd.teacherless, scratch.teacherless) == (False, True)
     assert resolve("defense", "nasty", {}).needs is None
-
-
-def test_a_plugin_travels_with_its_text(tmp_path: Path) -> None:
-    plugin = pickle.loads(pickle.dumps(resolve("defense", wall(tmp_path), {})))
-    (tmp_path / "wall.py").unlink()
-
-    assert plugin.make().height == 2.0
-    assert plugin == resolve("defense", wall(tmp_path), {})
-
-
-def test_a_plugin_makes_an_instance_with_its_options() -> None:
-    plugin = resolve("attack", "kd[tau=8]", {})
-
-    made = plugin.make()
-
-    assert type(made).__name__ == "VanillaKD"
-    assert (made.tau, made.alpha) == (8.0, 0.9)
 
 
 @pytest.mark.parametrize(
@@ -265,27 +217,20 @@ def test_equal_plugins_are_equal_however_they_were_asked_for() -> None:
     assert by_name != replace(by_name, code=replace(by_name.code, hash="0" * 16))
 
 
-def test_a_file_of_an_outsider_is_a_plugin(tmp_path: Path) -> None:
-    plugin = resolve("defense", f"{wall(tmp_path)}[height=3]", {})
+def test_a_file_of_an_outsider_is_a_plugin_that_travels_with_its_text(
+    tmp_path: Path,
+) -> None:
+    here = resolve("defense", f"{wall(tmp_path)}[height=3]", {})
+    plugin = pickle.loads(pickle.dumps(here))
+    (tmp_path / "wall.py").unlink()
 
+    assert plugin == here
     assert (plugin.name, plugin.class_name) == ("wall:Wall", "Wall")
     assert plugin.label == "wall:Wall[height=3]"
     assert plugin.make().height == 3.0
 
 
-def test_a_module_of_the_current_folder_is_a_plugin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written(tmp_path / "package_here.py")
-    monkeypatch.chdir(tmp_path)
-
-    plugin = resolve("defense", "package_here:Wall", {})
-
-    assert plugin.label == "package_here:Wall"
-    assert plugin.make().height == 2.0
-
-
-def test_classes_of_two_modules_have_labels_that_differ(
+def test_modules_of_the_current_folder_are_plugins_with_labels_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(tmp_path / "package_walls" / "__init__.py", "")
@@ -297,7 +242,8 @@ def test_classes_of_two_modules_have_labels_that_differ(
     clay = resolve("defense", "package_walls.clay:Wall", {})
 
     assert brick != clay
-    assert brick.label != clay.label
+    assert brick.label == "package_walls.brick:Wall" != clay.label
+    assert (brick.make().height, clay.make().height) == (2.0, 9.0)
 
 
 def test_an_edited_file_is_loaded_anew(tmp_path: Path) -> None:
@@ -363,20 +309,6 @@ def test_a_file_that_is_no_plugin_is_told_in_one_line(
     assert found in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_missing_file_is_told_in_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "nowhere.py"
-
-    with pytest.raises(BadPlugin) as caught:
-        resolve("defense", f"{path}:Wall", {})
-
-    assert str(caught.value) == f"defense '{path}:Wall': there is no file {path}"
-
-
-def test_the_installed_plugins_are_those_that_come_with_the_bench() -> None:
-    assert {"none", "nasty"} <= set(installed("defense"))
-    assert {"scratch", "kd", "label_kd", "dafl"} <= set(installed("attack"))
 
 
 @pytest.mark.parametrize("kind", ["attack", "defense"])

@@ -1,24 +1,18 @@
-"""What has no ratio: whether both sides learn alike, and what Ray costs a task."""
+"""What has no ratio: whether both sides learn alike."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import mean, stdev
-from typing import Any, ClassVar
 
 import classical
 import torch
 from cases import Case, do, session_of, tasks_of
 
-from bench.engines.events import Ended, Event
-from bench.engines.ready_queue import ReadyQueue
-from bench.engines.run_task import record
-from bench.errors import Status
 from bench.results.rows import ProtectRow, Row, StealRow, TeacherRow
-from bench.stages import Data, Result, Root, Steal, Task
+from bench.stages import Steal, Task
 
 
 @dataclass(frozen=True)
@@ -113,69 +107,3 @@ def _accuracy(row: Row) -> float:
     assert isinstance(row, TeacherRow | ProtectRow | StealRow)
     assert row.accuracy is not None
     return row.accuracy
-
-
-def idle(count: int) -> tuple[float, float]:
-    """Seconds a task of `count` that do nothing, through Ray, and seconds beside them.
-
-    A task leaves a row in the store and sends it to the driver, as all tasks of the
-    bench do. The first number runs from the end of the first task to that of the last;
-    the second is all the rest: Ray's start, that of the first worker and its imports,
-    the first task, and the shutdown.
-    """
-    from bench.engines import on_ray  # only this needs Ray
-
-    # A class within a function travels whole: workers need not find us.
-    @dataclass(frozen=True, eq=False)
-    class Idle(Root):
-        """Loads the digits, and that is all."""
-
-        row: ClassVar = TeacherRow
-        plural: ClassVar = "idle tasks"
-
-        @property
-        def label(self) -> str:
-            """A few words."""
-            return f"idle #{self.seed}"
-
-        @property
-        def stream(self) -> tuple[object, ...]:
-            """Its seed."""
-            return "idle", self.seed
-
-        def columns(self) -> dict[str, Any]:
-            """What a row cannot do without."""
-            return {
-                "dataset": self.data.name,
-                "data_fingerprint": self.data.fingerprint,
-                "teacher": "none",
-                "teacher_recipe": "{}",
-                "seed": self.seed,
-            }
-
-        def perform(self, bench: object) -> Result:
-            """Nothing."""
-            return Result((), {})
-
-    tasks: list[Task] = [
-        Idle(Data("digits", "0" * 16), seed, "fp32") for seed in range(count)
-    ]
-    ends: list[float] = []
-
-    def hear(event: Event) -> None:
-        if isinstance(event, Ended):
-            ends.append(time.perf_counter())
-
-    with session_of(1) as session:
-
-        def note(task: Task, status: Status, reason: str) -> Row:
-            return record(task, session, status, reason)
-
-        started = time.perf_counter()
-        queue = ReadyQueue(tasks, set(), note, hear)
-        on_ray.run(queue, session, session.store.root / ".ray", {})
-        whole = time.perf_counter() - started
-    if len(ends) != count:
-        raise RuntimeError(f"{len(ends)} of {count} tasks have ended")
-    busy = ends[-1] - ends[0]
-    return busy / (count - 1), whole - busy

@@ -38,7 +38,6 @@ class Case:
     how: classical.How
     threads: int
     precisions: tuple[str, ...] = ("fp32",)
-    student_seeds: int = 1
     steps: int = 20
     """Of DAFL."""
     batch: int = 128

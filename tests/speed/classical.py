@@ -288,15 +288,12 @@ def dafl(
     hook.remove()
 
 
-def table(
-    teacher: str, students: Sequence[str], runs: int, dataset: Dataset, how: How
-) -> None:
-    """Teacher, nasty teacher, and each student alone and from either, `runs` times."""
+def table(teacher: str, students: Sequence[str], dataset: Dataset, how: How) -> None:
+    """Teacher, nasty teacher, and each student alone and from either."""
     ordinary, nasty = build(teacher, dataset), build(teacher, dataset)
     train_alone(ordinary, dataset, how)
     train_nasty(nasty, ordinary, dataset, how)
-    for _ in range(runs):
-        for student in students:
-            train_alone(build(student, dataset), dataset, how)
-            train_kd(build(student, dataset), ordinary, dataset, how)
-            train_kd(build(student, dataset), nasty, dataset, how)
+    for student in students:
+        train_alone(build(student, dataset), dataset, how)
+        train_kd(build(student, dataset), ordinary, dataset, how)
+        train_kd(build(student, dataset), nasty, dataset, how)

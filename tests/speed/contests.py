@@ -104,35 +104,21 @@ def table(case: Case) -> Contest:
 
     On the bench these are whole tasks: the teacher, its releases by `none` and `nasty`
     (of which it also draws portraits, t-SNE included), and the students.
-
-    With several student seeds the classical side trains each student so many times.
-    Seeds of the bench have a teacher each, so here it does as many variants of each
-    student's task instead, whose options differ by next to nothing (tau 4, 4.0001, ...;
-    smoothed labels 0, 0.0001, ...). They are tasks of their own and do all the work of
-    a student's task; like all students of one teacher they share its tables of replies.
     """
-    runs, how = case.student_seeds, case.how
-    more = [f"{i * 1e-4:.4f}" for i in range(1, runs)]
-    attacks = ["kd", *(f"kd[tau=4{m[1:]}]" for m in more)]
-    attacks += [f"scratch[label_smoothing={m}]" for m in more]
 
     @contextmanager
     def new(precision: str) -> Iterator[Callable[[], object]]:
-        mine = tasks_of(case, precision, attacks)
-        expected = 3 + 3 * runs * len(case.students)
-        if len(mine) != expected:
-            raise RuntimeError(f"{len(mine)} tasks are planned, not {expected}")
+        mine = tasks_of(case, precision, ["kd"])
         with session_of(case.threads) as session:
             yield lambda: do(mine, session)
 
     def work() -> None:
         torch.manual_seed(0)
-        classical.table(case.teacher, case.students, runs, case.dataset, how)
+        classical.table(case.teacher, case.students, case.dataset, case.how)
 
-    note = f"{case.teacher}, nasty, {runs} x 3 x {'/'.join(case.students)}"
+    note = f"{case.teacher}, nasty, 3 x {'/'.join(case.students)}, {case.size}"
     sides = {p: partial(new, p) for p in case.precisions}
-    name = "table" if runs == 1 else f"table, {runs} runs a student"
-    return Contest(name, f"{note}, {case.size}", partial(old, case, work), sides)
+    return Contest("table", note, partial(old, case, work), sides)
 
 
 def dafl(case: Case) -> Contest:
@@ -196,7 +182,6 @@ def inputs(case: Case) -> list[Contest]:
     small, large = (_scaled(case.dataset.train, side) for side in (32, 64))
     return [
         _input(case, "input 32x32 arrays", small, crop, classical.Pictures),
-        _input(case, "input 64x64 arrays", large, turn, classical.Pictures),
         _input(case, "input 64x64 JPEG", large, turn, classical.Files),
     ]
 

@@ -8,7 +8,6 @@
     table     teacher, nasty teacher, and three students alone and from either of them
     dafl      steps of data-free learning
     input     an epoch of augmented images and nothing else
-    tasks     what Ray costs a task that does nothing; no classical side
     parity    accuracies of both sides on the same real images, three seeds
 
 Both sides do each workload in turn, in this process, and what is stated is the median
@@ -27,19 +26,18 @@ import os
 import sys
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 import torch
-from apart import Accuracies, idle, parity, standard_error
+from apart import Accuracies, parity, standard_error
 from cases import Case, subset, usual
 from classical import How
 from contests import Contest, Side, dafl, inputs, students, table
 
 from bench.worker import provenance
 
-WORKLOADS = ("students", "table", "dafl", "input", "tasks", "parity")
+WORKLOADS = ("students", "table", "dafl", "input", "parity")
 STUDENTS = ("cnn5", "resnet20", "resnet32")
 USUAL: dict[str, dict[str, Any]] = {
     "students": {"images": 256, "test_images": 64, "epochs": 3},
@@ -55,26 +53,19 @@ USUAL: dict[str, dict[str, Any]] = {
 def main(words: list[str] | None = None) -> int:
     """Measure what is asked for and print it."""
     args = _arguments(words)
-    precisions = tuple(dict.fromkeys(args.precision)) or _native()
     dataset = args.dataset or usual()
     facts = {
         "processor": provenance.processor(),
         "cores": os.cpu_count(),
         "threads": args.threads,
         "torch": torch.__version__,
-        "precisions": list(precisions),
-        "native_bf16": "bf16" in _native(),
         "dataset": dataset,
     }
     lines: list[dict[str, Any]] = []
-    tasks: list[dict[str, float]] = []
     alike: list[Accuracies] = []
     for name in args.workloads:
         _say(f"{name}:")
-        if name == "tasks":
-            tasks += _tasks(args)
-            continue
-        case = _case(args, name, dataset, precisions)
+        case = _case(args, name, dataset)
         if name == "parity":
             alike = parity(case, _say)
             continue
@@ -88,10 +79,10 @@ def main(words: list[str] | None = None) -> int:
         accuracies = [
             asdict(a) | {"difference": a.difference, "error": a.error} for a in alike
         ]
-        found = {"lines": lines, "tasks": tasks, "parity": accuracies}
-        print(json.dumps({"machine": facts, **found}, indent=1))
+        found = {"machine": facts, "lines": lines, "parity": accuracies}
+        print(json.dumps(found, indent=1))
     else:
-        _print(facts, lines, tasks, alike)
+        _print(facts, lines, alike)
     return 0
 
 
@@ -120,14 +111,12 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
         action="append",
         choices=("fp32", "bf16"),
         default=[],
-        help="of the bench, repeatable; else both where bf16 is native",
+        help="of the bench, repeatable; else fp32",
     )
     add("--teacher", help="a network of the bench; resnet18, or cnn5 for parity")
     add("--students", nargs="+", help="networks; all three of the table, or lenet5")
-    add("--student-seeds", type=int, default=1, help="table: runs of each student")
     add("--steps", type=int, default=20, help="dafl: iterations")
     add("--batch", type=int, default=128, help="dafl: images a step")
-    add("--tasks", type=int, default=200, help="tasks: how many")
     add("--cold", action="store_true", help="no untimed round before the first")
     add("--json", action="store_true", help="JSON, and nothing else, on stdout")
     args = parser.parse_args(words)
@@ -137,31 +126,12 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     args.workloads = args.workloads or [w for w in WORKLOADS if w != "parity"]
     if "parity" in args.workloads and (args.dataset or usual()) == "random":
         parser.error("parity needs real images: name a --dataset of the bench")
-    if args.tasks < 2 or args.repeats < 1:
-        parser.error("write --tasks 2 or more and --repeats 1 or more")
+    if args.repeats < 1:
+        parser.error("write --repeats 1 or more")
     return args
 
 
-def _native() -> tuple[str, ...]:
-    """fp32, and bf16 where the processor says that it computes in it."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ("fp32",)
-    flags = {
-        word
-        for line in text.splitlines()
-        if line.lower().startswith(("flags", "features"))
-        for word in line.split()
-    }
-    return (
-        ("fp32", "bf16") if flags & {"avx512_bf16", "amx_bf16", "bf16"} else ("fp32",)
-    )
-
-
-def _case(
-    args: argparse.Namespace, name: str, dataset: str, precisions: tuple[str, ...]
-) -> Case:
+def _case(args: argparse.Namespace, name: str, dataset: str) -> Case:
     """What `args` say of the workload `name`, and what is usual where they do not."""
     default = {"teacher": "resnet18", "students": STUDENTS, **USUAL[name]}
     asked = {k: getattr(args, k) for k in default}
@@ -172,8 +142,7 @@ def _case(
         students=tuple(chosen["students"]),
         how=How(chosen["epochs"], workers=args.workers),
         threads=args.threads,
-        precisions=precisions,
-        student_seeds=args.student_seeds,
+        precisions=tuple(dict.fromkeys(args.precision or ["fp32"])),
         steps=args.steps,
         batch=args.batch,
     )
@@ -236,27 +205,14 @@ def _timed(side: Side) -> float:
         return time.perf_counter() - started
 
 
-def _tasks(args: argparse.Namespace) -> list[dict[str, float]]:
-    found = []
-    for _ in range(args.repeats):
-        each, rest = idle(args.tasks)
-        _say(f"    {args.tasks} tasks: {each:.4f} s each, and {rest:.1f} s beside them")
-        found.append({"tasks": args.tasks, "seconds": each, "beside": rest})
-    return found
-
-
 def _print(
-    facts: dict[str, Any],
-    lines: list[dict[str, Any]],
-    tasks: list[dict[str, float]],
-    alike: list[Accuracies],
+    facts: dict[str, Any], lines: list[dict[str, Any]], alike: list[Accuracies]
 ) -> None:
-    bf16 = "has" if facts["native_bf16"] else "has no"
     kind = facts["dataset"]
     if kind == "random":
         kind = "random pixels, as asked or for want of cifar10 on this machine"
     print(f"\n{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads")
-    print(f"torch {facts['torch']}; the processor {bf16} native bf16; images: {kind}")
+    print(f"torch {facts['torch']}; images: {kind}")
     if lines:
         print("\n| workload | precision | classical s | bench s | ratio | repeats |")
         print("|---|---|---|---|---|---|")
@@ -266,18 +222,9 @@ def _print(
         cells = [line["workload"], line["precision"], *spent, f"{line['ratio']:.2f}"]
         print(f"| {' | '.join([*cells, each])} |")
     for note in dict.fromkeys(f"{line['workload']}: {line['note']}" for line in lines):
-        print(f"\n{note}", end="")
-    if lines:
-        print()
-    if tasks:
-        each, rest = (median(t[k] for t in tasks) for k in ("seconds", "beside"))
-        times = " ".join(f"{t['seconds']:.4f}" for t in tasks)
-        print(f"\nRay: {each:.4f} s a task that does nothing ({times}),")
-        print(f"and {rest:.1f} s to start, to do the first one and to stop")
+        print(f"\n{note}")
     if alike:
-        print(
-            "\n| network | precision | classical | bench | difference | within 2 s.e. |"
-        )
+        print("\n| network | precision | classical | bench | difference | 2 s.e. |")
         print("|---|---|---|---|---|---|")
     for a in alike:
         sides = [

@@ -68,32 +68,26 @@ def test_an_image_grant_knows_how_many_views_it_can_deal(
 def test_batches_of_an_epoch_cover_every_image_once(
     dealer: type[Dealer], size: int
 ) -> None:
-    augment = MOVED
-    dealt = dealer(images(12), augment)
+    dealt = dealer(images(12), MOVED)
 
     batches = list(dealt.batches(size, generator()))
 
-    rows = torch.cat([batch.view for batch in batches]) // augment.codes
-    assert rows.sort().values.tolist() == list(range(12))
+    views = torch.cat([batch.view for batch in batches])
+    assert (views // MOVED.codes).sort().values.tolist() == list(range(12))
+    assert 0 <= int(views.min()) <= int(views.max()) < dealt.views
     assert [len(b.pixels) for b in batches[:-1]] == [size] * (len(batches) - 1)
 
 
-def test_every_view_is_below_the_number_of_views() -> None:
-    dealt = TrainImages(images(10), MOVED)
+@pytest.mark.parametrize("plan", [None, ViewPlan(MOVED, seed=0)], ids=["free", "plan"])
+def test_what_is_dealt_is_the_view_with_its_own_label(plan: ViewPlan | None) -> None:
+    owned = images(12)
+    dealt = TrainImages(owned, MOVED, plan)
 
-    batches = [b for seed in range(20) for b in dealt.batches(5, generator(seed))]
-
-    views = torch.cat([batch.view for batch in batches])
-    assert 0 <= int(views.min()) <= int(views.max()) < dealt.views
-
-
-def test_train_images_are_dealt_with_their_own_labels() -> None:
-    owned = images(10)
-    dealt = TrainImages(owned)
-
-    for batch in dealt.batches(4, generator()):
-        assert torch.equal(batch.labels, owned.labels[batch.view])
-        assert torch.equal(batch.pixels, owned.as_float()[batch.view])
+    for batch in dealt.batches(5, generator()):
+        rows, codes = batch.view // MOVED.codes, batch.view % MOVED.codes
+        expected = MOVED.apply(owned.pixels[rows], codes).float() / 255
+        assert torch.equal(batch.pixels, expected)
+        assert torch.equal(batch.labels, owned.labels[rows])
     assert torch.equal(dealt.labels, owned.labels)
 
 
@@ -112,25 +106,15 @@ def test_equal_views_are_equal_pixels() -> None:
 
 
 def test_equal_generators_deal_the_same_epoch_and_others_another() -> None:
-    dealt = TrainImages(images(10), Augmentation(pad=1))
+    dealt, drawn = TrainImages(images(10), Augmentation(pad=1)), generator(1)
 
-    first, again, other = (
-        torch.cat([b.view for b in dealt.batches(4, generator(seed))])
-        for seed in (1, 1, 2)
+    first, again, other, later = (
+        torch.cat([b.view for b in dealt.batches(4, source)])
+        for source in (drawn, generator(1), generator(2), drawn)
     )
 
     assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-def test_two_epochs_of_one_generator_differ() -> None:
-    dealt, drawn = TrainImages(images(10), Augmentation(pad=1)), generator()
-
-    first, second = (
-        torch.cat([b.view for b in dealt.batches(4, drawn)]) for _ in range(2)
-    )
-
-    assert not torch.equal(first, second)
+    assert not torch.equal(first, other) and not torch.equal(first, later)
 
 
 @pytest.mark.parametrize("dealer", DEALERS)
@@ -152,17 +136,6 @@ def test_an_epoch_shows_the_views_of_its_plan_in_any_order(
         assert torch.equal(second.sort().values, laid_down)
         assert not torch.equal(first, second)
         assert (first.sort().values // augment.codes).tolist() == list(range(20))
-
-
-def test_what_a_plan_lays_down_is_what_is_dealt() -> None:
-    augment, owned = MOVED, images(12)
-    dealt = TrainImages(owned, augment, ViewPlan(augment, seed=0))
-
-    for batch in dealt.batches(5, generator()):
-        rows, codes = batch.view // augment.codes, batch.view % augment.codes
-        expected = augment.apply(owned.pixels[rows], codes).float() / 255
-        assert torch.equal(batch.pixels, expected)
-        assert torch.equal(batch.labels, owned.labels[rows])
 
 
 @pytest.mark.parametrize("dealer", DEALERS)

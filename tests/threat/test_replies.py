@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.data import PLAIN, Augmentation, Images, ViewPlan
-from bench.networks import find
 from bench.seeds import seeded
 from bench.threat import replies as room
 from bench.threat.grants import SoftLabels
@@ -82,20 +81,6 @@ def epoch_of(
         for view, reply in zip(batch.view.tolist(), replies(batch.view), strict=True):
             found[view] = reply
     return found
-
-
-def test_a_network_of_the_bench_is_remembered_to_the_bit(
-    teacher: Teacher, toy_images: Images, tmp_path: Path
-) -> None:
-    with seeded(0, torch.device("cpu")):
-        teacher.network = find("resnet8").build(1, CLASSES, (0.5,), (0.3,)).eval()
-    shelf = shelf_in(tmp_path)
-    view = shelf.views.views(0, 48)
-
-    found = Replies(teacher, toy_images, MOVED, shelf)(view)
-
-    assert torch.equal(found, live(teacher, toy_images, view))
-    assert not found.requires_grad
 
 
 def test_a_table_is_to_the_bit_what_the_teacher_says_to_batches_of_one_size(
@@ -168,33 +153,22 @@ def test_an_epoch_is_made_when_it_is_reached_and_not_before(
     assert torch.equal(torch.get_rng_state(), before), "no random stream is moved"
 
 
-def test_a_training_past_its_horizon_is_still_answered(
+def test_views_of_no_epoch_and_past_the_horizon_are_answered_from_their_own_pixels(
     teacher: Teacher, toy_images: Images, tmp_path: Path
 ) -> None:
     shelf = shelf_in(tmp_path, horizon=1)
-    replies = Replies(teacher, toy_images, MOVED, shelf)
-
-    for view in (shelf.views.views(epoch, 48) for epoch in range(3)):
-        assert torch.equal(replies(view), live(teacher, toy_images, view))
-
-
-def test_a_view_of_no_epoch_is_answered_live_and_from_its_own_pixels(
-    teacher: Teacher, toy_images: Images, tmp_path: Path
-) -> None:
-    shelf = shelf_in(tmp_path)
     replies = Replies(teacher, toy_images, MOVED, shelf)
     replies(shelf.views.views(0, 48))
     # Of each image the view after the one that the epoch shows, and after the next's.
     taken = torch.stack([shelf.views.views(e, 48) % MOVED.codes for e in (0, 1)])
     free = [min({0, 1, 2} - set(column)) for column in taken.T.tolist()]
     odd = torch.arange(48) * MOVED.codes + torch.tensor(free)
-    teacher.asked.clear()
 
-    found = replies(odd)
-
-    assert torch.equal(found, live(teacher, toy_images, odd))
-    assert teacher.asked == [48]
+    assert torch.equal(replies(odd), live(teacher, toy_images, odd))
     assert tables(tmp_path) == {"0.safetensors"}
+    for view in (shelf.views.views(epoch, 48) for epoch in (1, 2)):
+        assert torch.equal(replies(view), live(teacher, toy_images, view))
+    assert teacher.asked == [48] * 4
 
 
 def test_a_stranger_among_the_views_does_not_spoil_the_others(
@@ -336,7 +310,7 @@ def test_students_that_start_together_ask_about_each_epoch_once(
             assert all(torch.equal(reply, first[view]) for view, reply in mine.items())
 
 
-def test_a_table_that_is_half_written_is_never_read(
+def test_a_teacher_that_breaks_leaves_no_table_and_half_a_table_is_never_read(
     teacher: Teacher, toy_images: Images, tmp_path: Path
 ) -> None:
     (tmp_path / "0.1234abcd.part").write_bytes(b"half a table")
@@ -344,23 +318,13 @@ def test_a_table_that_is_half_written_is_never_read(
     shelf = shelf_in(tmp_path)
     view = shelf.views.views(0, 48)
 
+    with pytest.raises(AssertionError, match="was asked"):
+        Replies(never, toy_images, MOVED, shelf)(view)
+    assert tables(tmp_path) == set()
     found = Replies(teacher, toy_images, MOVED, shelf)(view)
 
     assert torch.equal(found, live(teacher, toy_images, view))
     assert [path.name for path in tmp_path.glob("*.part")] == ["0.1234abcd.part"]
-
-
-def test_a_teacher_that_breaks_leaves_no_table_and_no_lock(
-    teacher: Teacher, toy_images: Images, tmp_path: Path
-) -> None:
-    shelf = shelf_in(tmp_path)
-    view = shelf.views.views(0, 48)
-
-    with pytest.raises(AssertionError, match="was asked"):
-        Replies(never, toy_images, MOVED, shelf)(view)
-    assert tables(tmp_path) == set()
-
-    assert Replies(teacher, toy_images, MOVED, shelf)(view).shape == (48, CLASSES)
 
 
 def no_place(folder: Path) -> None:
