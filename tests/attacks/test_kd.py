@@ -111,7 +111,7 @@ def smoothed(mine: Tensor, taught: Tensor, labels: Tensor) -> float:
         (Scratch(), lambda z, _, labels: naive.cross_entropy(z, labels)),
         (Scratch(label_smoothing=0.3), smoothed),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Attack) else "",
 )
 def test_the_loss_of_an_attack_equals_a_naive_one(
     attack: Attack[Any, Any],

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
 from statistics import fmean
 from typing import Any
 
 import pytest
+from boarding import U, Z, entry, failed, later, only
 
-from bench.boards.board import Board, boards
+from bench.boards.board import boards
 from bench.boards.cells import read
 from bench.boards.entry import Entry
 from bench.boards.intervals import mean, proportion, ratio
 from bench.errors import Status
 from bench.planning.protocol import Track
-from bench.results.rows import Row, StealRow
+from bench.results.rows import Row
 from bench.testing.protocol import PROTOCOL, SOFT, TRAIN_IMAGES
 from bench.testing.rows import release_row, steal_row, steal_rows, teacher_row
 from bench.threat.access import Access
 
-Z = [0.80, 0.81, 0.79]
-U = [0.95, 0.96, 0.95]
 TRACKS = list(PROTOCOL.tracks)
-
-
-def failed(row: StealRow, status: str = Status.FAILED) -> StealRow:
-    return replace(row, status=status, reason="why", accuracy=None)
-
-
-def later(row: Row, **changes: Any) -> Any:
-    return replace(row, started=row.started + timedelta(hours=1), **changes)
-
-
-def only(rows: Iterable[Row]) -> Board:
-    (board,) = boards(rows, PROTOCOL)
-    return board
-
-
-def entry(board: Board, defense: str) -> Entry:
-    return next(entry for entry in board.entries if entry.defense == defense)
 
 
 CONTROLS: list[Row] = [*steal_rows("none", "scratch", Z), *steal_rows("none", "kd", U)]
@@ -54,23 +34,18 @@ def wall(*rows: Row) -> Entry:
 # The lines: Z, U, W
 
 
-def test_zero_line_and_ceiling_are_scratch_and_the_best_attack_on_none() -> None:
-    copied = [0.97, 0.96, 0.98]
+def test_the_lines_are_scratch_and_the_strongest_attacks_by_their_means() -> None:
+    best, spread, held = [0.97, 0.96, 0.98], [0.99, 0.80, 0.80], [0.90, 0.91, 0.89]
+    rows = [*CONTROLS, *steal_rows("none", "copy", best)]
+    rows += [*steal_rows("wall", "kd", spread), *steal_rows("wall", "copy", held)]
 
-    board = only([*CONTROLS, *steal_rows("none", "copy", copied)])
+    board = only(rows)
 
     assert (board.zero, board.zero_is) == (proportion(Z), "scratch")
-    assert (board.ceiling, board.ceiling_is) == (proportion(copied), "copy")
-
-
-def test_w_is_the_strongest_attack_by_its_mean() -> None:
-    kd, copied = [0.99, 0.80, 0.80], [0.90, 0.91, 0.89]
-
-    found = wall(*steal_rows("wall", "kd", kd), *steal_rows("wall", "copy", copied))
-
-    assert found.strongest == "copy"
-    assert found.student_accuracy == proportion(copied)
-    assert found.by_seed == dict(enumerate(copied))
+    assert (board.ceiling, board.ceiling_is) == (proportion(best), "copy")
+    found = entry(board, "wall")
+    assert (found.strongest, found.student_accuracy) == ("copy", proportion(held))
+    assert found.by_seed == dict(enumerate(held))
 
 
 def test_the_zero_line_is_one_of_the_attacks() -> None:
@@ -104,19 +79,18 @@ def test_the_zero_line_is_chance_where_no_labelled_image_is_granted(
     assert found.immunity.value == pytest.approx((0.61 - 0.95 / 3) / (0.61 - 0.25))
 
 
-def test_there_is_no_chance_level_where_no_row_knows_the_classes() -> None:
-    rows = steal_rows("none", "dafl", U, track="white box", classes=None)
-
-    assert (only(rows).zero, only(rows).zero_is) == (None, "")
-
-
-def test_each_board_has_the_zero_line_of_its_own_images() -> None:
+def test_each_board_has_a_zero_line_of_its_own_images_or_none() -> None:
     rows = [*CONTROLS, *steal_rows("none", "scratch", [0.4] * 3, track="limited")]
     rows += steal_rows("none", "kd", U, track="limited")
+    rows += steal_rows("none", "dafl", U, track="white box", classes=None)
 
-    lines = {b.scene.track: b.zero for b in boards(rows, PROTOCOL)}
+    lines = {b.scene.track: (b.zero, b.zero_is) for b in boards(rows, PROTOCOL)}
 
-    assert lines == {"open": proportion(Z), "limited": proportion([0.4] * 3)}
+    assert lines == {
+        "open": (proportion(Z), "scratch"),
+        "limited": (proportion([0.4] * 3), "scratch"),
+        "white box": (None, ""),
+    }
 
 
 def test_a_control_without_teacher_serves_every_track_with_its_images() -> None:
@@ -179,12 +153,6 @@ def test_immunity_is_unresolved(controls: dict[str, list[float]], seeds: int) ->
     assert entry(only(rows), "wall").immunity is None
 
 
-def test_the_undefended_teacher_has_neither_immunity_nor_naive_damage() -> None:
-    found = entry(only(CONTROLS), "none")
-
-    assert (found.immunity, found.naive_damage) == (None, None)
-
-
 @pytest.mark.parametrize("track", ["open", "limited"])
 def test_naive_damage_is_what_plain_kd_loses_whatever_is_stronger(track: str) -> None:
     w = [0.70, 0.75, 0.72]
@@ -201,53 +169,41 @@ def test_naive_damage_is_what_plain_kd_loses_whatever_is_stronger(track: str) ->
     assert found.naive_damage == mean([u - x for u, x in zip(U, w, strict=True)])
 
 
-def test_naive_damage_compares_the_seeds_that_both_have() -> None:
+def test_naive_damage_needs_plain_kd_on_labels_and_seeds_that_both_have() -> None:
     bad = failed(steal_row("wall", "kd", 2))
-
-    found = wall(*steal_rows("wall", "kd", [0.70, 0.75]), bad)
-
-    assert found.naive_damage == mean([0.95 - 0.70, 0.96 - 0.75])
-
-
-def test_there_is_no_naive_damage_without_plain_kd_or_without_labels() -> None:
     odd = steal_rows("wall", "kd", Z, attack_options={"tau": 20.0})
     blind = [
         s for who in ("none", "wall") for s in steal_rows(who, "kd", Z, track="service")
     ]
 
+    found = wall(*steal_rows("wall", "kd", [0.70, 0.75]), bad)
+
+    assert found.naive_damage == mean([0.95 - 0.70, 0.96 - 0.75])
     assert wall(*odd).naive_damage is None
     assert wall(*steal_rows("wall", "copy", Z)).naive_damage is None
     assert entry(only(blind), "wall").naive_damage is None
+    plain = entry(only(CONTROLS), "none")
+    assert (plain.immunity, plain.naive_damage) == (None, None)
 
 
-def test_utility_cost_is_the_teachers_accuracy_lost_seed_by_seed() -> None:
+@pytest.mark.parametrize("ended", ["well", "badly"])
+def test_utility_cost_is_the_teachers_accuracy_lost_by_seeds_that_ended_well(
+    ended: str,
+) -> None:
     before, after = [0.98, 0.97, 0.99], [0.96, 0.97, 0.95]
+    teachers = [teacher_row(seed, value) for seed, value in enumerate(before)]
+    releases = [release_row("wall", seed, value) for seed, value in enumerate(after)]
+    if ended == "badly":
+        bad = {"status": Status.DIVERGED, "reason": "why", "accuracy": None}
+        teachers[1] = replace(teachers[1], **bad)
+        releases[2] = replace(releases[2], **bad)
 
-    found = wall(
-        *steal_rows("wall", "kd", U),
-        *(teacher_row(seed, value) for seed, value in enumerate(before)),
-        *(release_row("wall", seed, value) for seed, value in enumerate(after)),
-    )
+    found = wall(*steal_rows("wall", "kd", U), *teachers, *releases)
 
-    assert found.teacher_accuracy == proportion(after)
-    assert found.utility_cost == mean([0.98 - 0.96, 0.0, 0.99 - 0.95])
-
-
-def test_a_teacher_or_release_that_failed_is_missing_and_not_zero() -> None:
-    bad = {"status": Status.DIVERGED, "reason": "why"}
-
-    found = wall(
-        *steal_rows("wall", "kd", U),
-        teacher_row(0),
-        teacher_row(1, None, **bad),
-        teacher_row(2),
-        release_row("wall", 0, 0.96),
-        release_row("wall", 1, 0.97),
-        release_row("wall", 2, None, **bad),
-    )
-
-    assert found.teacher_accuracy == proportion([0.96, 0.97])
-    assert found.utility_cost == mean([0.98 - 0.96])
+    kept = 3 if ended == "well" else 2
+    costs = [0.98 - 0.96, 0.0, 0.99 - 0.95] if kept == 3 else [0.98 - 0.96]
+    assert found.teacher_accuracy == proportion(after[:kept])
+    assert found.utility_cost == mean(costs)
 
 
 def test_there_is_no_teacher_accuracy_without_a_release_of_this_ground() -> None:
@@ -351,9 +307,13 @@ def test_rows_of_another_scene_stand_on_another_board(other: dict[str, Any]) -> 
     )
 
 
-def test_controls_alone_make_no_board() -> None:
+def test_controls_alone_make_no_board_and_of_one_seed_the_newest_row_is_read() -> None:
+    row = steal_row("wall", "kd", 0, 0.1)
+
     assert boards(steal_rows("none", "scratch", Z), PROTOCOL) == []
     assert boards([], PROTOCOL) == []
+    for rows in ([row, later(row, accuracy=0.9)], [later(row, accuracy=0.9), row]):
+        assert read(rows).by_seed == {0: 0.9}
 
 
 def test_an_edited_defense_is_not_averaged_with_what_it_was() -> None:
@@ -374,10 +334,3 @@ def test_an_edited_defense_is_not_averaged_with_what_it_was() -> None:
         assert found.teacher_accuracy == proportion([0.9] * 2)
         assert found.cells[0].by_seed == {0: 0.9, 1: 0.9}
         assert found.coverage == (2, 3)
-
-
-def test_of_one_seed_the_newest_row_is_read() -> None:
-    row = steal_row("wall", "kd", 0, 0.1)
-
-    for rows in ([row, later(row, accuracy=0.9)], [later(row, accuracy=0.9), row]):
-        assert read(rows).by_seed == {0: 0.9}

@@ -4,42 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
+from boarding import U, Z, entry, failed, later, only
 
-from bench.boards.board import Board, boards, leaderboard
-from bench.boards.entry import Entry
+from bench.boards.board import boards, leaderboard
 from bench.boards.intervals import mean, proportion
-from bench.errors import Status
 from bench.planning.protocol import Track
 from bench.results.index import Results
 from bench.results.rows import Row, StealRow
 from bench.testing.protocol import NO_IMAGES, PROTOCOL, SOFT, TRAIN_IMAGES, WEIGHTS
 from bench.testing.rows import release_row, steal_rows, teacher_row
 from bench.threat.access import Access
-
-Z = [0.80, 0.81, 0.79]
-U = [0.95, 0.96, 0.95]
-
-
-def only(rows: Iterable[Row]) -> Board:
-    (board,) = boards(rows, PROTOCOL)
-    return board
-
-
-def entry(board: Board, defense: str) -> Entry:
-    return next(entry for entry in board.entries if entry.defense == defense)
-
-
-def failed(row: StealRow) -> StealRow:
-    return replace(row, status=Status.FAILED, reason="why", accuracy=None)
-
-
-def later(row: Row, **changes: Any) -> Any:
-    return replace(row, started=row.started + timedelta(hours=1), **changes)
-
 
 WALLS = {
     "brick": [0.50, 0.51, 0.52],
@@ -89,6 +66,8 @@ def test_paired_seeds_resolve_what_means_alone_would_not() -> None:
 
     assert proportion(walls["one"]).high > proportion(walls["two"]).low
     assert ranks(field_of(walls))[:2] == [("one", 1), ("two", 2)]
+    first = [row for row in field_of(walls) if row.seed == 0]
+    assert {group for _, group in ranks(first)} == {1, None}, "one seed resolves none"
 
 
 def test_the_seeds_that_would_part_a_group_are_told() -> None:
@@ -96,12 +75,6 @@ def test_the_seeds_that_would_part_a_group_are_told() -> None:
 
     assert needed["clay"] is not None and needed["clay"] > 3
     assert needed["brick"] is needed["hedge"] is None
-
-
-def test_one_seed_resolves_nothing() -> None:
-    rows = [row for row in field_of(WALLS) if row.seed == 0]
-
-    assert {group for _, group in ranks(rows)} == {1, None}
 
 
 def test_the_undefended_teacher_stands_in_its_place_without_a_rank() -> None:

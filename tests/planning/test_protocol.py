@@ -58,23 +58,11 @@ def told(tmp_path: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_the_default_protocol_comes_with_the_bench() -> None:
-    assert "digits" in protocol.names()
-
-
-@pytest.mark.parametrize("name", protocol.names())
-def test_a_bundled_protocol_is_called_like_its_file(name: str) -> None:
-    found = load(name)
-
-    assert found.name == name
-    assert found.version >= 1
-    assert found.summary
-
-
 @pytest.mark.parametrize("name", protocol.names())
 def test_all_names_in_a_bundled_protocol_exist(name: str) -> None:
     found = load(name)
 
+    assert found.name == name and found.version >= 1 and found.summary
     assert found.dataset in DATASETS
     assert {*found.teachers, *found.students} <= {*NETWORKS, SELF}
     defenses, attacks = (
@@ -83,26 +71,23 @@ def test_all_names_in_a_bundled_protocol_exist(name: str) -> None:
     assert defenses <= set(installed("defense"))
     assert attacks <= set(installed("attack"))
     assert set(found.recipe) <= {"default", *NETWORKS}
-    assert set(found.options) <= {*installed("defense"), *installed("attack")}
-    assert set(found.sweeps) <= {*installed("defense"), *installed("attack")}
 
 
 @pytest.mark.parametrize("name", protocol.names())
 def test_all_options_and_recipes_of_a_bundled_protocol_fit(name: str) -> None:
     found = load(name)
 
-    for plugin, preset in found.options.items():
-        kind = "attack" if plugin in installed("attack") else "defense"
-        decided = options_of(load_plugin(kind, plugin), plugin, preset)
-        assert {option: decided[option] for option in preset} == preset
     for teacher in found.teachers:
         for network in (teacher, *found.students_of(teacher)):
             assert isinstance(found.recipe_of(network, {}), Recipe)
+    asked = [(plugin, preset) for plugin, preset in found.options.items()]
     for plugin, sweeps in found.sweeps.items():
-        kind = "attack" if plugin in installed("attack") else "defense"
         for option, values in sweeps.items():
-            for value in values:
-                options_of(load_plugin(kind, plugin), plugin, {option: value})
+            asked += [(plugin, {option: value}) for value in values]
+    for plugin, preset in asked:
+        kind = "attack" if plugin in installed("attack") else "defense"
+        decided = options_of(load_plugin(kind, plugin), plugin, preset)
+        assert {option: decided[option] for option in preset} == preset
 
 
 def test_a_protocol_is_read_from_a_path(tmp_path: Path) -> None:
@@ -123,40 +108,25 @@ def test_a_protocol_is_read_from_a_path(tmp_path: Path) -> None:
             "cnn2": {"epochs": 5},
         },
         options={"kd": {"tau": 8}},
+        data_fraction=1.0,
+        precision="fp32",
+        sweeps={},
     )
+    with pytest.raises(ValueError, match="frozen"):
+        found.seeds = 9  # type: ignore[misc]
 
 
-def test_a_network_is_trained_by_its_own_recipe_above_the_default(
+def test_a_networks_own_recipe_stands_above_the_default_and_what_is_asked_above_both(
     tmp_path: Path,
 ) -> None:
     found = load(written(tmp_path, GOOD))
+    asked = {"epochs": "7", "lr": "0.5", "nesterov": "true"}
 
     assert found.recipe_of("resnet8", {}) == Recipe(epochs=3, lr_schedule="cosine")
     assert found.recipe_of("cnn2", {}) == Recipe(epochs=5, lr_schedule="cosine")
-
-
-def test_the_command_line_stands_above_the_file(tmp_path: Path) -> None:
-    found = load(written(tmp_path, GOOD))
-
-    asked = {"epochs": "7", "lr": "0.5", "nesterov": "true"}
-
     assert found.recipe_of("cnn2", asked) == Recipe(
         epochs=7, lr_schedule="cosine", lr=0.5, nesterov=True
     )
-
-
-def test_an_unknown_field_of_a_recipe_is_met_with_the_nearest(tmp_path: Path) -> None:
-    found = load(written(tmp_path, GOOD.replace("lr_schedule", "lr_shedule")))
-
-    with pytest.raises(BadProtocol) as caught:
-        found.recipe_of("cnn2", {})
-
-    text = str(caught.value)
-    assert (
-        "unknown field 'lr_shedule': did you mean 'lr_schedule'? (a recipe has: "
-        in text
-    )
-    assert "\n" not in text
 
 
 @pytest.mark.parametrize(
@@ -180,14 +150,6 @@ def test_self_is_the_teachers_network_and_no_student_is_named_twice(
     assert found.students_of("resnet8", asked) == students
 
 
-def test_what_a_protocol_leaves_out_is_all_images_fp32_and_no_sweep(
-    tmp_path: Path,
-) -> None:
-    found = load(written(tmp_path, GOOD))
-
-    assert (found.data_fraction, found.precision, found.sweeps) == (1.0, "fp32", {})
-
-
 def test_fraction_precision_teachers_and_sweeps_are_read(tmp_path: Path) -> None:
     text = GOOD.replace('["resnet8"]', '["resnet8", "cnn2"]')
     text = f'data_fraction = 0.2\nprecision = "bf16"\n{text}'
@@ -203,14 +165,18 @@ def test_fraction_precision_teachers_and_sweeps_are_read(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
-        ({"epochs": "many"}, "epochs: Input should be a valid integer"),
-        ({"epochs": 0}, "epochs: Input should be greater than or equal to 1"),
-        ({"lr": -1}, "lr: Input should be greater than 0"),
-        ({"momentum": 2}, "momentum: Input should be less than or equal to 1"),
-        ({"optimizer": "lion"}, "optimizer: Input should be 'sgd' or 'adam'"),
+        ({"epochs": "many"}, "recipe of cnn2: epochs: Input should be a valid integer"),
         (
-            {"lr_schedule": "linear"},
-            "lr_schedule: Input should be 'steps'",
+            {"epochs": 0},
+            "recipe of cnn2: epochs: Input should be greater than or",
+        ),
+        ({"lr": -1}, "recipe of cnn2: lr: Input should be greater than 0"),
+        ({"momentum": 2}, "recipe of cnn2: momentum: Input should be less than or eq"),
+        ({"optimizer": "lion"}, "recipe of cnn2: optimizer: Input should be 'sgd' or"),
+        ({"lr_schedule": "linear"}, "recipe of cnn2: lr_schedule: Input should be 'st"),
+        (
+            {"lr_shedule": "cosine"},
+            "unknown field 'lr_shedule': did you mean 'lr_schedule'? (a recipe has: ",
         ),
     ],
 )
@@ -220,14 +186,8 @@ def test_a_value_that_does_not_fit_a_recipe_is_told_with_its_field(
     with pytest.raises(BadProtocol) as caught:
         load(written(tmp_path, GOOD)).recipe_of("cnn2", asked)
 
-    assert str(caught.value).startswith(f"recipe of cnn2: {found}")
+    assert found in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_an_unknown_key_is_told_by_its_name(tmp_path: Path) -> None:
-    assert "defences: Extra inputs are not permitted" in told(
-        tmp_path, "defences = []\n" + GOOD
-    )
 
 
 @pytest.mark.parametrize(
@@ -265,6 +225,7 @@ def test_a_key_that_is_missing_is_told_by_its_name(key: str, tmp_path: Path) -> 
             'version = 2\nprecision = "fp16"',
             "precision: Input should be 'fp32' or 'bf16'",
         ),
+        ("version = 2", "version = 2\ndefences = []", "defences: Extra inputs are not"),
         ('"SoftLabels"', '"Logits"', "tracks.open.teacher: Input should be"),
         ('"TrainImages"', '"TrainImages"\nbudget = 5', "tracks.open.budget: Extra"),
         (
@@ -290,26 +251,31 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_key(
     assert found in told(tmp_path, GOOD.replace(old, new))
 
 
-def test_a_track_of_several_budgets_is_a_curve_that_ranks_at_the_largest(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("track", "accesses", "ranked"),
+    [
+        (
+            '"NoImages"\nqueries = [500, 8000, 2000]',
+            [(1.0, 500), (1.0, 8000), (1.0, 2000)],
+            (1.0, 8000),
+        ),
+        (
+            '"TrainImages"\nfraction = [0.1, 1]',
+            [(0.1, None), (1.0, None)],
+            None,
+        ),
+    ],
+    ids=["a curve ranks at the largest", "a study ranks nothing"],
+)
+def test_a_track_may_have_several_budgets_or_fractions(
+    track: str, accesses: list[object], ranked: object, tmp_path: Path
 ) -> None:
-    text = GOOD.replace('"TrainImages"', '"NoImages"\nqueries = [500, 8000, 2000]')
+    text = GOOD.replace('"TrainImages"', track)
+    [found] = load(written(tmp_path, text)).tracks.values()
 
-    [track] = load(written(tmp_path, text)).tracks.values()
-
-    assert [access.queries for access in track.accesses()] == [500, 8000, 2000]
-    assert track.ranked is not None and track.ranked.queries == 8000
-
-
-def test_a_track_of_several_fractions_is_a_study_that_ranks_nothing(
-    tmp_path: Path,
-) -> None:
-    text = GOOD.replace('"TrainImages"', '"TrainImages"\nfraction = [0.1, 1]')
-
-    [track] = load(written(tmp_path, text)).tracks.values()
-
-    assert [access.fraction for access in track.accesses()] == [0.1, 1.0]
-    assert track.ranked is None
+    assert [(a.fraction, a.queries) for a in found.accesses()] == accesses
+    top = found.ranked and (found.ranked.fraction, found.ranked.queries)
+    assert top == ranked
 
 
 @pytest.mark.parametrize("text", ["name = ", "[recipe", 'name = "a"\nname = "b"'])
@@ -319,30 +285,16 @@ def test_a_file_that_is_no_toml_is_told_with_the_place(
     assert " (at " in told(tmp_path, text)
 
 
-def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_bytes(b"\xff\xfe\x00name")
+def test_a_file_that_is_no_text_and_a_protocol_that_is_not_there_are_told(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe\x00name")
 
     with pytest.raises(BadProtocol, match="cannot read protocol"):
-        load(str(path))
-
-
-def test_an_unknown_protocol_is_met_with_the_nearest_name() -> None:
-    with pytest.raises(UnknownName) as caught:
-        load("digit")
-
-    assert str(caught.value) == (
-        "unknown protocol 'digit': did you mean 'digits'? (bench list)"
-    )
-
-
-def test_a_path_to_nowhere_is_no_protocol(tmp_path: Path) -> None:
+        load(str(tmp_path / "mine.toml"))
     with pytest.raises(UnknownName, match="unknown protocol"):
         load(str(tmp_path / "nowhere.toml"))
-
-
-def test_a_protocol_cannot_be_changed(tmp_path: Path) -> None:
-    found = load(written(tmp_path, GOOD))
-
-    with pytest.raises(ValueError, match="frozen"):
-        found.seeds = 9  # type: ignore[misc]
+    with pytest.raises(UnknownName) as caught:
+        load("digit")
+    told = "unknown protocol 'digit': did you mean 'digits'? (bench list)"
+    assert str(caught.value) == told

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
+from boarding import later
 
 from bench.errors import Status
 from bench.results.index import Results
-from bench.results.rows import Row
 from bench.testing.protocol import SOFT, TRAIN_IMAGES
 from bench.testing.rows import release_row, steal_row, teacher_row
 from bench.threat.access import Access
@@ -19,10 +17,6 @@ from bench.threat.access import Access
 TEACHER, RELEASE = teacher_row(), release_row("wall")
 STUDENTS = [steal_row("wall", "kd"), steal_row("wall", "dafl")]
 OLD = STUDENTS[0]
-
-
-def later(row: Row, **changes: Any) -> Any:
-    return replace(row, started=row.started + timedelta(hours=1), **changes)
 
 
 def test_rows_are_found_by_key_and_kind_and_by_what_they_build_on() -> None:
