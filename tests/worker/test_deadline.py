@@ -16,13 +16,7 @@ def spin() -> None:
         pass
 
 
-def test_an_endless_loop_is_ended_with_the_limit_in_the_message():
-    with pytest.raises(TimedOut, match=r"^ran past its limit of 0\.2 s$"):  # noqa: SIM117
-        with deadline(0.2):
-            spin()
-
-
-def test_it_ends_the_thread_it_was_set_in_and_no_other():
+def test_an_endless_loop_is_ended_in_the_thread_it_was_set_in_and_no_other():
     caught: list[str] = []
 
     def work() -> None:
@@ -47,13 +41,10 @@ def test_work_within_the_limit_is_not_disturbed_later():
     sum(range(1000))
 
 
-def test_no_limit_sets_no_timer():
+def test_no_limit_sets_no_timer_and_another_exception_passes():
     before = threading.active_count()
 
     with deadline(None):
         assert threading.active_count() == before
-
-
-def test_another_exception_passes():
     with pytest.raises(KeyError), deadline(5):
         raise KeyError("mist")

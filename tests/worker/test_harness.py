@@ -104,27 +104,24 @@ def test_the_teacher_as_it_was_handed_out_is_answered_for_from_memory(
     assert heard == []
 
 
-def test_another_network_is_asked_live(
-    run: TaskRun, bench: Workbench, toy_images: Images, asked: list[int]
+def test_another_network_is_asked_live_and_an_equal_copy_is_the_teacher(
+    run: TaskRun,
+    bench: Workbench,
+    teacher: nn.Module,
+    toy_images: Images,
+    asked: list[int],
 ) -> None:
-    other = bench.network(find("cnn2")).train()
+    other, nothing = bench.network(find("cnn2")).train(), bench.run("cnn2", Recipe())
 
-    answer = run.answers(other)
+    answer, of_nothing = run.answers(other), nothing.answers(teacher)
 
     assert other.training
     other.eval()
     for batch in dealt(toy_images):
         assert torch.equal(answer(batch), says(other, batch))
+        assert torch.equal(of_nothing(batch), says(teacher, batch))
     assert asked == []
-
-
-def test_an_equal_copy_of_the_teacher_is_the_teacher(
-    run: TaskRun, teacher: nn.Module, toy_images: Images, asked: list[int]
-) -> None:
-    copy = deepcopy(teacher)
-
-    run.answers(copy)(dealt(toy_images)[0])
-
+    run.answers(deepcopy(teacher))(dealt(toy_images)[0])
     assert asked == [48]
 
 
@@ -216,15 +213,6 @@ def test_looking_at_a_teacher_does_not_change_it(
     deepcopy(teacher)
 
     assert handed.equals(teacher)
-
-
-def test_a_run_that_handed_nothing_out_asks_live(
-    bench: Workbench, teacher: nn.Module, toy_images: Images
-) -> None:
-    batch = dealt(toy_images)[0]
-    run = bench.run("cnn2", Recipe())
-
-    assert torch.equal(run.answers(teacher)(batch), says(teacher, batch))
 
 
 def test_a_flag_is_noted_once_and_figures_are_numbers(bench: Workbench) -> None:

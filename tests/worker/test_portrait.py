@@ -115,24 +115,16 @@ def test_responses_are_the_replies_to_the_first_image_of_each_class():
 
 
 def test_the_examples_are_one_line_of_tiles_as_a_png():
-    sheet = Image.open(
-        BytesIO(draw(images(40), torch.zeros(40, 4), []).response_images)
-    )
-    test = images(40)
+    test, blank = images(40), torch.zeros(40, 4)
+    sheet = Image.open(BytesIO(draw(test, blank, []).response_images))
 
-    tile, edge = 32, 1
-    assert sheet.format == "PNG"
-    assert sheet.size == (4 * (tile + 2 * edge), tile + 2 * edge)
+    assert (sheet.format, sheet.size) == ("PNG", (4 * 34, 34))
     for label in range(4):
         place = test.labels.tolist().index(label)
         corner = sheet.getpixel((label * 34 + 1, 1))
         assert corner == int(test.pixels[place, 0, 0, 0])
-
-
-def test_large_examples_are_made_smaller():
-    found = draw(images(8, side=200), torch.zeros(8, 4), [])
-
-    assert Image.open(BytesIO(found.response_images)).size == (4 * 66, 66)
+    large = draw(images(8, side=200), torch.zeros(8, 4), []).response_images
+    assert Image.open(BytesIO(large)).size == (4 * 66, 66), "they are made smaller"
 
 
 def test_of_many_classes_the_first_ten_have_an_example():
@@ -152,12 +144,7 @@ def test_the_histogram_is_the_share_of_images_in_each_bin(seed):
         expected[min(int(exp(max(row)) * BINS), BINS - 1)] += 1 / 200
 
     assert histogram(log_probs) == pytest.approx(expected)
-    assert sum(histogram(log_probs)) == pytest.approx(1)
-
-
-def test_certainty_lies_in_the_last_bin():
     certain = torch.tensor([[0.0, -inf]] * 3)
-
     assert histogram(certain) == [0.0] * (BINS - 1) + [1.0]
 
 
@@ -181,22 +168,16 @@ def test_points_that_lie_together_stay_together_on_the_map():
     assert between > 2 * near
 
 
-def test_a_portrait_repeats_to_the_bit():
-    judge = referee()
-
-    assert judge.portrait(Released(network())) == judge.portrait(Released(network()))
-    noisy = Released(network(), Noisy())
-    assert judge.portrait(noisy) == judge.portrait(noisy)
-
-
-def test_a_portrait_draws_from_nobody_elses_randomness():
-    released = Released(network(), Noisy())
+@pytest.mark.parametrize("answer", [None, Noisy()], ids=["still", "noisy"])
+def test_a_portrait_repeats_to_the_bit_and_draws_from_nobody_elses_randomness(answer):
+    judge, released = referee(), Released(network(), answer)
     torch.manual_seed(7)
     np.random.seed(7)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
 
-    referee().portrait(released)
+    first, second = judge.portrait(released), judge.portrait(released)
 
+    assert first == second
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])
 
@@ -211,11 +192,13 @@ def test_a_portrait_leaves_no_hook_and_no_other_mode_behind(training):
     assert not any(m._forward_pre_hooks for m in net.modules())
 
 
-def test_a_network_without_a_linear_layer_has_no_map_of_features():
+def test_no_linear_layer_makes_no_map_of_features_and_equal_replies_none_of_logits():
     found = referee().portrait(Released(Linearless()))
+    same = draw(images(40), torch.zeros(40, 4).log_softmax(1), [])
 
-    assert found.features_map == []
-    assert len(found.logits_map) == 80
+    assert (found.features_map, len(found.logits_map)) == ([], 80)
+    assert same.logits_map == []
+    assert same.confidence[5] == 1.0
 
 
 def test_replies_that_rule_classes_out_are_finite_in_the_portrait():
@@ -225,13 +208,6 @@ def test_replies_that_rule_classes_out_are_finite_in_the_portrait():
     assert np.isfinite(found.responses).all()
     assert np.isfinite(found.logits_map).all()
     assert len(found.logits_map) == 80
-
-
-def test_replies_that_are_all_the_same_have_no_map():
-    found = draw(images(40), torch.zeros(40, 4).log_softmax(1), [])
-
-    assert found.logits_map == []
-    assert found.confidence[5] == 1.0
 
 
 @pytest.mark.parametrize(("count", "mapped"), [(3, 0), (4, 4), (11, 11), (29, 29)])
@@ -275,23 +251,24 @@ def test_what_machines_are_told_leaves_the_portrait_out(rows, tmp_path):
         assert told["accuracy"] == rows[0].accuracy
 
 
-def test_a_portrait_that_fails_is_a_flag_and_the_scores_stand(monkeypatch, request):
+@pytest.mark.parametrize(
+    ("error", "status", "flags"),
+    [
+        (ValueError("no\nface"), "ok", ["no portrait: ValueError: no face"]),
+        (TimedOut("ran past its limit"), "timeout", []),
+    ],
+    ids=["fails", "is late"],
+)
+def test_a_portrait_that_fails_is_a_flag_and_one_that_is_late_ends_the_task(
+    error, status, flags, monkeypatch, request
+):
     def fail(*_: object) -> None:
-        raise ValueError("no such\nface")
+        raise error
 
     monkeypatch.setattr(portrait, "draw", fail)
 
     row = request.getfixturevalue("rows")[0]
 
-    assert (row.status, row.accuracy is None) == ("ok", False)
-    assert row.flags == ["no portrait: ValueError: no such face"]
+    assert (row.status, row.flags) == (status, flags)
+    assert (row.accuracy is None) == (status != "ok")
     assert row.responses == [] and row.response_images is None
-
-
-def test_a_portrait_that_runs_past_the_limit_ends_the_task(monkeypatch, request):
-    def late(*_: object) -> None:
-        raise TimedOut("ran past its limit")
-
-    monkeypatch.setattr(portrait, "draw", late)
-
-    assert request.getfixturevalue("rows")[0].status == "timeout"

@@ -55,31 +55,26 @@ def done(folder: Path, precision: str = "bf16") -> dict[Task, Row]:
     return tiny.run(tasks, tiny.session(folder))
 
 
-def test_tasks_under_bf16_repeat_to_the_bit_and_say_so(tmp_path: Path) -> None:
+def test_tasks_under_bf16_repeat_to_the_bit_and_are_other_tasks_than_under_fp32(
+    tmp_path: Path,
+) -> None:
     first, second = done(tmp_path / "first"), done(tmp_path / "second")
+    exact = done(tmp_path / "exact", precision="fp32")
+    stores = [Store(tmp_path / n / "store") for n in ("first", "second", "exact")]
 
     assert [row.status for row in first.values()] == ["ok"] * 4
     assert {row.precision for row in first.values()} == {"bf16"}
+    assert {row.precision for row in exact.values()} == {"fp32"}
     assert first.keys() == second.keys()
-    for task, row in first.items():
+    assert not {task.key for task in first} & {task.key for task in exact}
+    for (task, row), other in zip(first.items(), exact, strict=True):
         for column in ("accuracy", "curve", "kl", "fidelity", "calibration_error"):
             if hasattr(row, column):
                 assert getattr(row, column) == getattr(second[task], column)
-        one = Store(tmp_path / "first" / "store").tensors(task.key)
-        two = Store(tmp_path / "second" / "store").tensors(task.key)
+        keys = (task.key, task.key, other.key)
+        one, two, three = (s.tensors(k) for s, k in zip(stores, keys, strict=True))
         assert all(torch.equal(value, two[name]) for name, value in one.items())
         floats = {v.dtype for v in one.values() if v.is_floating_point()}
         assert floats == {torch.float32}
-
-
-def test_another_precision_is_other_tasks_with_other_numbers(tmp_path: Path) -> None:
-    low, exact = done(tmp_path), done(tmp_path, precision="fp32")
-
-    assert {row.precision for row in exact.values()} == {"fp32"}
-    assert not {task.key for task in low} & {task.key for task in exact}
-    pairs = zip(low, exact, strict=True)
-    store = Store(tmp_path / "store")
-    for task, other in pairs:
-        mine, others = store.tensors(task.key), store.tensors(other.key)
-        assert mine.keys() == others.keys()
-        assert any(not torch.equal(v, others[k]) for k, v in mine.items())
+        assert one.keys() == three.keys()
+        assert any(not torch.equal(v, three[k]) for k, v in one.items())
