@@ -6,16 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from torch import nn
 
-from bench import Released
 from bench.boards.board import Board, leaderboard
 from bench.cli import main
 from bench.planning import protocol as protocols
-from bench.plugins import registry
 from bench.results.index import Results
 from bench.results.publish import published
-from bench.results.rows import ProtectRow, StealRow
+from bench.results.rows import StealRow
 from bench.results.store import Store
 
 PROTOCOL = """
@@ -86,14 +83,14 @@ def test_a_run_prints_the_table_and_publishes_its_rows(here, capsys):
     assert "open: digits, cnn2 to cnn2" in out
     assert "nasty" in out and "control" in out and "zero line Z" in out
     assert "6 tasks (1 teachers, 2 releases, 3 students), 0 cached" in out
-    assert sorted(p.name for p in (here / "results").glob("*.parquet")) == [
-        "protect.parquet",
-        "steal.parquet",
-        "teacher.parquet",
-    ]
+    tables = {"protect.parquet", "steal.parquet", "teacher.parquet"}
+    assert {p.name for p in (here / "results").glob("*.parquet")} == tables
+    assert list((here / "results" / "store" / "replies").glob("*/*.safetensors"))
+    assert len(list(Store(here / "results" / "store").rows())) == 6
+    assert main(["doctor"]) == 0
 
 
-def test_the_same_command_again_does_nothing_and_shows_the_same_table(here, capsys):
+def test_the_same_command_again_does_nothing_and_force_does_it_all(here, capsys):
     main([*RUN])
     first = capsys.readouterr().out
     stamps = {p: p.stat().st_mtime_ns for p in here.glob("results/store/*/row.parquet")}
@@ -105,17 +102,11 @@ def test_the_same_command_again_does_nothing_and_shows_the_same_table(here, caps
     assert second.split("6 tasks")[0] == first.split("6 tasks")[0]
     assert "6 cached, 0 done now" in second
     assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
-
-
-def test_force_does_it_all_again(here, capsys):
-    main([*RUN])
-
     main([*RUN, "--force"])
-
     assert "0 cached, 6 done now" in capsys.readouterr().out
 
 
-def test_a_dry_run_shows_the_plan_and_touches_nothing(here, capsys):
+def test_a_dry_run_shows_the_plan_and_what_is_cached_and_touches_nothing(here, capsys):
     code = main([*RUN, "--dry-run"])
 
     out = capsys.readouterr().out
@@ -123,18 +114,14 @@ def test_a_dry_run_shows_the_plan_and_touches_nothing(here, capsys):
     assert "to do   kd from nasty to cnn2 #0" in out
     assert "6 tasks" in out and "nothing was run" in out
     assert not (here / "results").exists()
-
-
-def test_a_dry_run_for_machines_tells_what_is_cached(capsys):
     main([*RUN, "--attack", "scratch"])
     capsys.readouterr()
-
-    main([*RUN, "--dry-run", "--json"])
-
+    main([*RUN, "--precision", "fp32", "--dry-run", "--json"])
     plan = json.loads(capsys.readouterr().out)
     cached = {task["task"]: task["cached"] for task in plan["tasks"]}
     assert cached["scratch from none to cnn2 #0"] is True
     assert cached["kd from nasty to cnn2 #0"] is False
+    assert all(task["official"] for task in plan["tasks"])
 
 
 def test_json_prints_rows_and_boards_and_nothing_else(capsys):
@@ -187,12 +174,7 @@ def test_a_slip_of_the_pen_is_one_line_and_exit_code_2(here, capsys, words, says
     assert not (here / "results").exists()
 
 
-def test_an_unknown_command_is_one_line_too(capsys):
-    assert main(["rum"]) == 2
-    assert "rum" in one_line(capsys)
-
-
-def test_a_defense_that_raises_is_a_failed_row_and_the_rest_is_done(here, capsys):
+def test_a_defense_that_raises_is_a_failed_row_that_is_tried_again(here, capsys):
     spec = fog(here, "raise ValueError('thick')")
 
     code = main([*RUN, "--defense", spec, "--defense", "nasty"])
@@ -201,36 +183,16 @@ def test_a_defense_that_raises_is_a_failed_row_and_the_rest_is_done(here, capsys
     assert code == 1
     assert "failed: protect by fog:Fog #0: ValueError: thick" in out
     assert "log.txt" in out
-    rows = published(here / "results")
     statuses = {
-        (r.defense, r.attack): r.status for r in rows if isinstance(r, StealRow)
+        (r.defense, r.attack): r.status
+        for r in published(here / "results")
+        if isinstance(r, StealRow)
     }
     assert statuses["fog:Fog", "kd"] == "skipped"
     assert statuses["nasty", "kd"] == statuses["none", "kd"] == "ok"
-
-
-def test_a_failed_task_is_tried_again_by_the_next_run(here, capsys):
-    main([*RUN, "--defense", fog(here, "raise ValueError('thick')")])
     fog(here, "return Released(teacher)")
-
-    code = main([*RUN, "--defense", "fog.py:Fog"])
-
-    assert code == 0
+    assert main([*RUN, "--defense", spec]) == 0
     assert "4 cached, 2 done now" in capsys.readouterr().out
-    rows = [r for r in published(here / "results") if isinstance(r, ProtectRow)]
-    assert "ok" in {row.status for row in rows if row.defense == "fog:Fog"}
-
-
-def test_a_defense_that_replies_nan_is_diverged(here, capsys):
-    body = (
-        "[p.data.fill_(float('nan')) for p in teacher.parameters()]; "
-        "return Released(teacher)"
-    )
-
-    code = main([*RUN, "--defense", fog(here, body)])
-
-    assert code == 1
-    assert "diverged: protect by fog:Fog #0" in capsys.readouterr().out
 
 
 def test_a_file_with_a_syntax_error_spoils_no_other_cell(here, capsys):
@@ -257,45 +219,37 @@ def test_an_unreadable_table_is_named_before_any_work_is_done(here, capsys):
     assert (here / "results" / "steal.parquet").read_bytes() == b"not parquet"
 
 
-def test_a_store_that_takes_no_files_is_the_machine_s_fault(here, capsys):
+@pytest.mark.parametrize(
+    ("option", "told"), [("--store", "the store"), ("--results", "the results folder")]
+)
+def test_a_folder_that_takes_no_files_is_the_machine_s_fault(
+    here, capsys, option, told
+):
     (here / "file").touch()
 
-    code = main([*RUN, "--store", "file/store"])
+    code = main([*RUN, option, "file/there"])
 
     line = one_line(capsys)
     assert code == 3
-    assert "cannot write to the store" in line and "--store" in line
+    assert f"cannot write to {told}" in line and option in line
+    assert not list(here.glob("results/store/*/row.parquet"))
 
 
-def test_a_sweep_makes_a_row_a_value_that_is_never_ranked(here, capsys):
-    code = main([*RUN, "--sweep", "nasty.omega=0,0.1", "--attack", "kd"])
-
-    assert code == 0
-    rows = published(here / "results")
-    omegas = {
-        json.loads(row.defense_options).get("omega")
-        for row in rows
-        if isinstance(row, ProtectRow)
-    }
-    assert omegas == {None, 0.0, 0.1}
-    assert "nasty" not in {e.defense for b in ranked(here) for e in b.entries}
-
-
-def test_a_sweep_ends_in_a_table_of_its_own(here, capsys):
+def test_a_sweep_ends_in_a_table_of_its_own_and_is_never_ranked(here, capsys):
     sweep = (*RUN, "--sweep", "nasty.omega=0,0.1", "--attack", "kd")
-    main([*sweep])
+    code = main([*sweep])
     out = capsys.readouterr().out
     main([*sweep, "--json"])
     found = json.loads(capsys.readouterr().out)
 
+    assert code == 0
     assert "nasty.omega, students by kd" in out
     assert "nasty[" not in out
     [ablation] = found["ablations"]
-    assert [point["label"] for point in ablation["points"]] == [
-        "nasty[omega=0]",
-        "nasty[omega=0.1]",
-    ]
+    labels = [point["label"] for point in ablation["points"]]
+    assert labels == ["nasty[omega=0]", "nasty[omega=0.1]"]
     assert len(found["boards"][0]["entries"]) == 3
+    assert "nasty" not in {e.defense for b in ranked(here) for e in b.entries}
 
 
 def test_another_precision_is_not_ranked_and_stands_in_its_rows(here, capsys):
@@ -306,16 +260,6 @@ def test_another_precision_is_not_ranked_and_stands_in_its_rows(here, capsys):
     rows = published(here / "results")
     assert {row.precision for row in rows} == {"bf16"}
     assert ranked(here) == []
-
-
-def test_the_protocols_own_precision_is_the_protocol(capsys):
-    main([*RUN, "--attack", "scratch"])
-    capsys.readouterr()
-
-    main([*RUN, "--attack", "scratch", "--precision", "fp32", "--dry-run", "--json"])
-
-    tasks = json.loads(capsys.readouterr().out)["tasks"]
-    assert all(task["cached"] and task["official"] for task in tasks)
 
 
 def test_compiling_is_left_off_on_processors_with_one_line(here, capsys):
@@ -356,21 +300,6 @@ def test_a_protocol_that_sweeps_ends_in_tables_and_ranks_nothing(here, capsys):
     assert varied == {("defense", "omega"), ("attack", "tau")}
 
 
-def test_an_unknown_plugin_in_the_sweeps_is_one_line(here, capsys):
-    (here / "tiny.toml").write_text(PROTOCOL + "[sweeps.nsaty]\nomega = [0.1]\n")
-
-    assert main([*RUN]) == 2
-    assert "[sweeps]: unknown plugin 'nsaty': did you mean 'nasty'?" in one_line(capsys)
-
-
-def test_what_was_remembered_is_no_row(here, capsys):
-    main([*RUN])
-
-    assert list((here / "results" / "store" / "replies").glob("*/*.safetensors"))
-    assert len(list(Store(here / "results" / "store").rows())) == 6
-    assert main(["doctor"]) == 0
-
-
 def test_debug_shows_the_traceback(here):
     with pytest.raises(Exception, match="unknown defense"):
         main([*RUN, "--defense", "nsaty", "--debug"])
@@ -409,64 +338,42 @@ def test_show_tells_a_plugin_s_options_paper_and_grants(capsys):
     assert "option iterations" in out and "240000" in out
 
 
-def test_show_tells_a_row_by_the_start_of_its_key(here, capsys):
+def test_show_tells_a_row_by_its_key_or_the_leaderboard_or_a_hint(here, capsys):
     main([*RUN])
     key = published(here / "results")[0].key
     capsys.readouterr()
 
     assert main(["show", key[:6], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["key"] == key
-
-
-def test_show_without_a_name_is_the_leaderboard(capsys):
-    main([*RUN])
-    capsys.readouterr()
-
     assert main(["show", "--protocol", "tiny.toml"]) == 0
     assert "open: digits, cnn2 to cnn2" in capsys.readouterr().out
-
-
-def test_show_of_nothing_known_has_a_hint(capsys):
     assert main(["show", "dafll"]) == 2
     assert "did you mean 'dafl'?" in one_line(capsys)
+    assert main(["rum"]) == 2
+    assert "rum" in one_line(capsys)
 
 
-def test_check_keeps_its_promises_for_a_good_plugin(capsys):
+def test_check_counts_promises_names_the_broken_one_and_ends_with_4(here, capsys):
     assert main(["check", "none"]) == 0
     assert "7 of 7 promises kept" in capsys.readouterr().out
-
-
-def test_check_names_the_broken_promise_and_ends_with_4(here, capsys):
-    spec = fog(here, "return Released(teacher.train()[1])")
-
-    assert main(["check", spec]) == 4
+    assert main(["check", fog(here, "return Released(teacher.train()[1])")]) == 4
     assert "broken" in capsys.readouterr().out
 
 
-def test_doctor_is_content_here(here, capsys):
+def test_doctor_is_content_or_says_what_is_bad_and_ends_with_3(here, capsys):
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("torch", "ray", "plugins", "store", "results"))
-
-
-def test_doctor_says_what_is_bad_and_ends_with_3(here, capsys):
-    (here / "results").mkdir()
+    (here / "results").mkdir(exist_ok=True)
     (here / "results" / "steal.parquet").write_bytes(b"not parquet")
-
     assert main(["doctor"]) == 3
     assert "bad results: cannot read" in capsys.readouterr().out
 
 
-def test_publish_gathers_a_store(here, capsys):
+def test_publish_gathers_a_store_and_site_names_the_page_to_open(here, capsys):
     main([*RUN, "--results", "elsewhere"])
-    capsys.readouterr()
-
-    assert main(["publish", "--results", "new"]) == 0
-    assert len(published(here / "new")) == 6
-
-
-def test_site_names_the_page_to_open(here, capsys):
-    main([*RUN])
+    assert main(["publish", "--results", "results"]) == 0
+    assert len(published(here / "results")) == 6
     capsys.readouterr()
 
     assert main(["site"]) == 0
@@ -497,36 +404,12 @@ def test_other_words_for_the_protocol_s_own_values_are_official(here, capsys):
     assert {entry.defense for entry in board.entries} == {"none", "nasty"}
 
 
-def test_a_protocol_that_borrows_a_name_is_not_official(here):
-    (here / "mine.toml").write_text(PROTOCOL.replace('"tiny"', '"digits"'))
-
-    main(["run", "--protocol", "mine.toml", "--engine", "local", "--attack", "kd"])
-
-    assert leaderboard(Results(published(here / "results"))) == []
-
-
 def test_a_run_that_departs_says_so_and_ranks_nothing(capsys):
     main([*RUN, "--set", "kd.tau=2"])
 
     out = " ".join(capsys.readouterr().out.split())
     assert "not ranked: a study, or apart from its protocol" in out
     assert "not ranked nasty" in out
-
-
-def test_a_defense_that_forgets_its_skeleton_is_failed_and_not_attacked(here, capsys):
-    body = (
-        "import torch\n"
-        "        class Ask(torch.nn.Module):\n"
-        "            def forward(self, images, log_probs):\n"
-        "                return log_probs.roll(1, 1)\n"
-        "        return Released(teacher, Ask())"
-    )
-
-    code = main([*RUN, "--defense", fog(here, body)])
-
-    out = capsys.readouterr().out
-    assert code == 1
-    assert "releases network, answer and its skeleton builds network" in out
 
 
 @pytest.mark.parametrize("place", ["file", "import"])
@@ -542,17 +425,6 @@ def test_a_plugin_that_leaves_python_takes_nothing_along(here, capsys, place):
     assert {r.status for r in rows if isinstance(r, StealRow) and r.defense == "nasty"}
 
 
-def test_a_plugin_edited_after_the_plan_is_run_as_it_was_planned(here):
-    fog(here, "return Released(teacher)")
-    planned = registry.resolve("defense", "fog.py:Fog", {})
-    fog(here, "return None")
-
-    made = planned.make()
-
-    assert isinstance(made.protect(nn.Identity(), None, None), Released)
-    assert registry.resolve("defense", "fog.py:Fog", {}) != planned
-
-
 def test_two_plugins_may_not_share_a_label(here, capsys):
     for name in ("a", "b"):
         (here / name).mkdir()
@@ -563,13 +435,3 @@ def test_two_plugins_may_not_share_a_label(here, capsys):
 
     assert code == 2
     assert "two defenses would be called 'fog:Fog'" in one_line(capsys)
-
-
-def test_a_results_folder_that_takes_no_files_is_met_before_the_work(here, capsys):
-    (here / "file").touch()
-
-    code = main([*RUN, "--results", "file/results"])
-
-    assert code == 3
-    assert "cannot write to the results folder" in one_line(capsys)
-    assert not list(here.glob("results/store/*/row.parquet"))
