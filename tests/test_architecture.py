@@ -117,27 +117,18 @@ def test_the_source_is_found() -> None:
     assert "torch" not in imports_at_once(HOME / "bench/results/store.py")
 
 
-def test_ray_is_imported_by_its_engine_alone() -> None:
+def test_heavy_and_foreign_packages_are_imported_where_they_belong_alone() -> None:
     engine = ("on_ray", "ray_cluster", "tune_search")
 
     assert users("ray") == {f"bench/engines/{name}.py" for name in engine}
-
-
-def test_templates_and_charts_are_imported_by_the_pages_alone() -> None:
     assert all(file.startswith("bench/pages/") for file in users("jinja2", "plotly"))
-
-
-def test_the_terminal_is_imported_by_the_command_line_alone() -> None:
     assert all(file.startswith("bench/cli/") for file in users("typer", "rich"))
+    assert users("site", "results", "tests") == set()
 
 
 def test_bench_never_imports_a_plugin() -> None:
     for path in sources("bench"):
         assert not {root(m) for m in imports(path)} & set(PLUGINS), path.name
-
-
-def test_nothing_imports_the_site_the_results_or_the_tests() -> None:
-    assert users("site", "results", "tests") == set()
 
 
 @pytest.mark.parametrize("path", sources(*PLUGINS), ids=name_of)
@@ -168,15 +159,10 @@ def test_no_file_of_bench_imports_in_a_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_only_the_command_line_imports_the_command_line() -> None:
-    users_of_cli = among("bench.cli")
+def test_the_command_line_and_the_referee_are_imported_by_their_rooms_alone() -> None:
+    users_of_cli = {m for m in among("bench.cli") if not m.startswith("bench.cli")}
 
-    assert {m for m in users_of_cli if not m.startswith("bench.cli")} == {
-        "bench.__main__"
-    }
-
-
-def test_only_the_workbench_imports_the_referee() -> None:
+    assert users_of_cli == {"bench.__main__"}
     assert among("bench.worker.referee") == {"bench.worker.workbench"}
 
 
@@ -237,24 +223,23 @@ def loaded_after(code: str, cwd: Path) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-def test_help_and_list_load_neither_torch_nor_ray(tmp_path: Path) -> None:
-    loaded = loaded_after(
-        "import bench.cli\n"
-        "assert bench.cli.main(['--help']) == 0\n"
-        "assert bench.cli.main(['list']) == 0\n",
-        tmp_path,
-    )
-
-    assert "bench.entry_points" in loaded
-    assert not loaded & {"torch", "torchvision", "ray"}
+LISTING = "import bench.cli as c; assert c.main(['--help']) == c.main(['list']) == 0"
 
 
-def test_the_publishing_wing_loads_neither_torch_nor_ray(tmp_path: Path) -> None:
-    names = [name_of(path) for path in PUBLISHING]
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (LISTING, {"bench.entry_points"}),
+        (f"import {', '.join(map(name_of, PUBLISHING))}", {*map(name_of, PUBLISHING)}),
+    ],
+    ids=["help and list", "the publishing wing"],
+)
+def test_these_load_neither_torch_nor_ray(
+    code: str, expected: set[str], tmp_path: Path
+) -> None:
+    loaded = loaded_after(code, tmp_path)
 
-    loaded = loaded_after("\n".join(f"import {name}" for name in names), tmp_path)
-
-    assert set(names) <= loaded
+    assert expected <= loaded
     assert not loaded & {"torch", "torchvision", "ray"}
 
 

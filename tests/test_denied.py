@@ -24,99 +24,50 @@ from bench.threat.replies import Replies
 
 DEALS = {"batches", "few", "grant", "in_order", "pixels", "views"}
 HOME = Path(__file__).resolve().parents[1]
+MOVED = Augmentation(pad=1)
 ORACLES = [SoftLabels, HardLabels]
 
-PLUGINS = '''\
-"""Attacks that reach past their grants, and one that does not."""
-
+HEAD = """
 from dataclasses import dataclass
-
 from torch import Tensor, nn
-
 from bench import Attack, HardLabels, NoImages, Run, SoftLabels
 from bench import SurrogateImages, TrainImages, Weights
-
-
-@dataclass(frozen=True)
-class Honest(Attack[SoftLabels, TrainImages]):
-    """Uses what it was granted."""
-
-    def steal(
-        self, student: nn.Module, teacher: SoftLabels, images: TrainImages, run: Run
-    ) -> None:
-        for batch in images.batches(8, run.generator):
+"""
+HONEST = """for batch in images.batches(8, run.generator):
             reply: Tensor = teacher(batch.pixels, batch.view)
             gap: Tensor = student(batch.pixels).log_softmax(dim=1) - reply
-            gap.square().mean().backward()
+            gap.square().mean().backward()"""
+SOFT, BLIND = "SoftLabels, TrainImages", "HardLabels, NoImages"
+ATTACKS = [
+    (SOFT, SOFT, HONEST, "nothing"),
+    (SOFT, SOFT, "student.load_state_dict(teacher.network.state_dict())", "body"),
+    (
+        "Weights, TrainImages",
+        "Weights, TrainImages",
+        "teacher.network = student",
+        "body",
+    ),
+    ("Weights, NoImages", "Weights, NoImages", "student(images.pixels)", "body"),
+    (*["HardLabels, SurrogateImages"] * 2, "print(images.labels)", "body"),
+    (BLIND, "Weights, NoImages", "teacher.network.eval()", "def"),
+    (*["nn.Module, NoImages"] * 2, "teacher.eval()", "class"),
+]
+"""Grants that an attack names, those that it takes, what it does, where it cheats."""
 
 
-@dataclass(frozen=True)
-class Opener(Attack[SoftLabels, TrainImages]):
-    """Wants the network behind the replies."""
-
-    def steal(
-        self, student: nn.Module, teacher: SoftLabels, images: TrainImages, run: Run
-    ) -> None:
-        student.load_state_dict(teacher.network.state_dict())  # cheat
-
-
-@dataclass(frozen=True)
-class Forger(Attack[Weights, TrainImages]):
-    """Puts another network in the teacher's place."""
-
-    def steal(
-        self, student: nn.Module, teacher: Weights, images: TrainImages, run: Run
-    ) -> None:
-        teacher.network = student  # cheat
+def attack(number: int, named: str, taken: str, body: str, cheats_in: str) -> str:
+    teacher, images = taken.split(", ")
+    given = f"student: nn.Module, teacher: {teacher}, images: {images}, run: Run"
+    lines = {
+        "class": f"@dataclass(frozen=True)\nclass A{number}(Attack[{named}]):",
+        "def": f"    def steal(self, {given}) -> None:",
+        "body": f"        {body}",
+    }
+    marks = {cheats_in: "  # cheat"}
+    return "\n".join(line + marks.get(part, "") for part, line in lines.items())
 
 
-@dataclass(frozen=True)
-class Seer(Attack[Weights, NoImages]):
-    """Looks at images where there are none."""
-
-    def steal(
-        self, student: nn.Module, teacher: Weights, images: NoImages, run: Run
-    ) -> None:
-        student(images.pixels)  # cheat
-
-
-@dataclass(frozen=True)
-class Reader(Attack[HardLabels, SurrogateImages]):
-    """Reads labels that other people's images do not have."""
-
-    def steal(
-        self,
-        student: nn.Module,
-        teacher: HardLabels,
-        images: SurrogateImages,
-        run: Run,
-    ) -> None:
-        print(images.labels)  # cheat
-
-
-@dataclass(frozen=True)
-class Liar(Attack[HardLabels, NoImages]):
-    """Takes another grant than the one it names."""
-
-    def steal(
-        self,
-        student: nn.Module,
-        teacher: Weights,  # cheat
-        images: NoImages,
-        run: Run,
-    ) -> None:
-        teacher.network.eval()
-
-
-@dataclass(frozen=True)
-class Inventor(Attack[nn.Module, NoImages]):  # cheat
-    """Names a grant that does not exist."""
-
-    def steal(
-        self, student: nn.Module, teacher: nn.Module, images: NoImages, run: Run
-    ) -> None:
-        teacher.eval()
-'''
+PLUGINS = "\n".join([HEAD, *(attack(n, *given) for n, given in enumerate(ATTACKS))])
 
 
 @pytest.fixture
@@ -134,7 +85,7 @@ def slots(thing: object) -> list[str]:
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
-def test_an_oracle_offers_how_much_is_left_and_nothing_else(
+def test_an_oracle_offers_how_much_is_left_and_takes_nothing_new(
     oracle: type[SoftLabels], network: nn.Module, toy_images: Images
 ) -> None:
     known = Replies(Released(network).reply, toy_images, PLAIN)
@@ -142,30 +93,11 @@ def test_an_oracle_offers_how_much_is_left_and_nothing_else(
 
     assert public(door) == {"grant": oracle.grant, "remaining": 7}
     assert all(slot.startswith("_") for slot in slots(door))
-    assert not hasattr(door, "__dict__")
-
-
-@pytest.mark.parametrize("oracle", ORACLES)
-@pytest.mark.parametrize("name", ["network", "ledger", "ask", "__ask", "__ledger"])
-def test_an_oracle_has_neither_the_network_nor_the_ledger(
-    oracle: type[SoftLabels], name: str, network: nn.Module
-) -> None:
-    door = oracle(Released(network).reply, Ledger(7))
-
-    with pytest.raises(AttributeError):
-        getattr(door, name)
-
-
-@pytest.mark.parametrize("oracle", ORACLES)
-def test_an_oracle_takes_no_new_attribute(
-    oracle: type[SoftLabels], network: nn.Module
-) -> None:
-    door = oracle(Released(network).reply, Ledger(7))
-
-    with pytest.raises(AttributeError):
-        door.remaining = 1000
-    with pytest.raises(AttributeError):
-        door.network = network
+    for name in ("__dict__", "network", "ledger", "ask", "__ask", "__ledger"):
+        assert not hasattr(door, name)
+    for name in ("remaining", "network"):
+        with pytest.raises(AttributeError):
+            setattr(door, name, 1000)
     assert door.remaining == 7
 
 
@@ -195,30 +127,23 @@ def test_no_gradient_passes_an_oracle(
     assert ledger.queries == 2
 
 
-def test_no_images_has_nothing_at_all() -> None:
+def test_images_have_their_labels_at_most_and_surrogates_none(
+    toy_images: Images,
+) -> None:
+    train, other = TrainImages(toy_images), SurrogateImages(toy_images, MOVED)
+
+    dealt = [b.labels for b in other.batches(16, torch.Generator().manual_seed(0))]
+
     assert public(NoImages()) == {"grant": NoImages.grant}
     assert vars(NoImages()) == {}
-
-
-def test_surrogate_images_have_no_labels(toy_images: Images) -> None:
-    images = SurrogateImages(toy_images, Augmentation(pad=1))
-
-    dealt = [b.labels for b in images.batches(16, torch.Generator().manual_seed(0))]
-
-    assert public(images).keys() == DEALS
+    assert public(other).keys() == DEALS
     assert torch.equal(torch.cat(dealt), torch.full((48,), -1))
-    assert not hasattr(images, "__dict__")
-
-
-def test_train_images_have_their_labels_and_no_more(toy_images: Images) -> None:
-    images = TrainImages(toy_images)
-
-    offered = public(images)
-
-    assert offered.keys() == DEALS | {"labels"}
-    assert isinstance(offered["pixels"], Tensor)
-    assert len(offered["pixels"]) == 48
-    assert not hasattr(images, "__dict__")
+    assert public(train).keys() == DEALS | {"labels"}
+    assert isinstance(train.pixels, Tensor) and len(train.pixels) == 48
+    assert not hasattr(train, "__dict__") and not hasattr(other, "__dict__")
+    before = toy_images.labels.clone()
+    train.labels.zero_()
+    assert torch.equal(toy_images.labels, before), "what is dealt is a copy"
 
 
 def test_mypy_rejects_each_cheat_and_nothing_else(tmp_path: Path) -> None:
@@ -254,11 +179,3 @@ def test_only_the_grants_of_the_bench_are_grants() -> None:
 
     with pytest.raises(BadPlugin, match="does not name its two grants"):
         Burglar.grants()
-
-
-def test_what_is_dealt_is_a_copy_of_the_labels() -> None:
-    raw = Images(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.arange(4))
-
-    TrainImages(raw).labels.zero_()
-
-    assert raw.labels.tolist() == [0, 1, 2, 3]

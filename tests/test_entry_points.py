@@ -113,18 +113,19 @@ def test_a_data_set_of_outsiders_is_found_and_loaded(way: str) -> None:
 
 
 def test_records_of_networks_are_equal_where_name_and_source_are(package: Path) -> None:
-    place = f"{package}/outsider/made.py:line"
-    first, again = find(place), find(place)
+    file = package / "outsider/made.py"
+    first, again = find(f"{file}:line"), find(f"{file}:line")
 
-    (package / "outsider/made.py").write_text(CODE.replace("nn.Linear", "nn. Linear"))
-    edited = find(place)
+    file.write_text(CODE.replace("nn.Linear", "nn. Linear"))
+    edited = find(f"{file}:line")
     travelled = pickle.loads(pickle.dumps(first))
 
     assert first == again == travelled != edited
     assert hash(first) == hash(again) == hash(travelled)
     assert first.name == edited.name
-    assert travelled.build(*BUILD)(torch.rand(1, 1, 8, 8)).shape == (1, 4)
-    assert edited.build(*BUILD)(torch.rand(1, 1, 8, 8)).shape == (1, 4)
+    for network in (travelled, edited):
+        assert network.build(*BUILD)(torch.rand(1, 1, 8, 8)).shape == (1, 4)
+    assert find("cnn2") == find("bench.networks.small:cnn2") == Network("cnn2")
 
 
 def test_a_network_that_was_edited_since_it_was_found_is_refused(package: Path) -> None:
@@ -137,28 +138,25 @@ def test_a_network_that_was_edited_since_it_was_found_is_refused(package: Path) 
         network.build(*BUILD)
 
 
-def test_a_network_of_ours_is_known_by_its_name_alone() -> None:
-    assert find("cnn2") == find("bench.networks.small:cnn2") == Network("cnn2")
-
-
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("place", "told"),
     [
-        ("words", "gives str, not an nn.Module"),
-        ("number", "is no function that makes layers"),
-        ("none", "AttributeError"),
+        ("outsider.made:words", "gives str, not an nn.Module"),
+        ("outsider.made:number", "is no function that makes layers"),
+        ("outsider.made:none", "AttributeError"),
+        ("nowhere.at_all:line", "No module"),
+        ("none.py:line", "there is no file"),
+        ("zz_lost", "there is no module"),
     ],
 )
-def test_what_makes_no_network_is_told(package: Path, name: str, told: str) -> None:
+def test_what_makes_no_network_or_is_not_there_is_told(
+    package: Path, place: str, told: str
+) -> None:
     with pytest.raises(BadPlugin, match=told):
-        find(f"outsider.made:{name}").build(*BUILD)
-
-
-@pytest.mark.parametrize("place", ["nowhere.at_all:line", "none.py:line", "zz_lost"])
-def test_code_that_is_not_there_is_told(package: Path, place: str) -> None:
-    for ask in (find, load) if ":" in place else (find,):
-        with pytest.raises(BadPlugin, match=r"there is no (file|module)|No module"):
-            ask(place)
+        find(place).build(*BUILD)
+    if place.endswith(":line"):
+        with pytest.raises(BadPlugin, match=told):
+            load(place)
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
@@ -172,24 +170,21 @@ def test_an_unknown_name_is_told_with_the_nearest() -> None:
         place_of("bench.attacks", "k")
 
 
-def test_a_thing_has_one_short_name_however_it_was_asked_for(package: Path) -> None:
-    group = "bench.networks"
+def test_a_thing_has_one_short_name_and_the_first_line_of_its_docstring(
+    package: Path,
+) -> None:
+    group, path = "bench.networks", f"{package}/outsider/made.py"
 
     for name in ("zz_line", "outsider.made:line"):
         assert short_name(group, name) == "zz_line"
         assert place_of(group, name) == "outsider.made:line"
     assert short_name(group, "some/where/made.py:line") == "made:line"
     assert short_name(group, "outsider.made:words") == "outsider.made:words"
-
-
-def test_a_summary_is_the_first_line_of_a_docstring(package: Path) -> None:
-    path = f"{package}/outsider/made.py"
-
     assert summaries("bench.datasets")["zz_dots"] == "Four images of nothing."
     assert summary_of(f"{path}:line") == "One layer, as outsiders like it."
     assert summary_of(f"{path}:line", of_file=True) == "What an outsider wrote."
     assert summary_of(f"{path}:number") == "What an outsider wrote."
-    assert "broken: " in summaries("bench.networks")["zz_lost"]
+    assert "broken: " in summaries(group)["zz_lost"]
 
 
 @pytest.mark.parametrize("group", [*GROUPS])

@@ -14,14 +14,8 @@ def test_equal_names_give_equal_seeds_and_others_do_not():
 
     assert derive("steal", "digits", 3, "a") in seeds
     assert len(seeds) == 40
-
-
-def test_names_do_not_run_together():
-    assert derive("ab", "c") != derive("a", "bc")
-
-
-def test_a_seed_fits_where_torch_wants_it():
-    assert all(0 <= derive(n) < 2**63 for n in range(100))
+    assert derive("ab", "c") != derive("a", "bc"), "names do not run together"
+    assert all(0 <= seed < 2**63 for seed in seeds), "torch wants them so"
 
 
 def test_layers_and_draws_repeat_inside_and_the_outside_is_untouched():

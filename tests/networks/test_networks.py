@@ -89,24 +89,15 @@ def left_by(network: nn.Module, pixels: Tensor) -> torch.Size:
     return seen[0]
 
 
-def test_normalisation_is_pixels_minus_mean_over_spread() -> None:
-    mean, std = COLOUR
-    pixels = torch.rand(5, 3, 4, 4)
-
-    normal = Normalise(mean, std)(pixels)
-
-    assert normal.shape == pixels.shape
-    for channel in range(3):
-        expected = (pixels[:, channel] - mean[channel]) / std[channel]
-        torch.testing.assert_close(normal[:, channel], expected)
-
-
 @every
-def test_normalisation_is_the_first_layer_and_travels_with_the_weights(
+def test_images_are_normalised_first_by_what_travels_with_the_weights(
     name: str,
 ) -> None:
-    other = outline(name, 1, 10)
+    other, unit = outline(name, 1, 10), deepcopy(grey(name))
     other.load_state_dict(grey(name).state_dict(), assign=True)
+    plain = {"0.mean": torch.zeros(1, 1, 1), "0.std": torch.ones(1, 1, 1)}
+    unit.load_state_dict(plain, strict=False)
+    pixels = torch.rand(4, 1, 8, 8)
 
     first = next(m for m in other.modules() if not [*m.children()])
 
@@ -114,77 +105,46 @@ def test_normalisation_is_the_first_layer_and_travels_with_the_weights(
     assert first.mean.flatten().tolist() == pytest.approx([0.3])
     assert first.std.flatten().tolist() == pytest.approx([0.4])
     assert not [*first.parameters()]
-
-
-@every
-def test_a_network_sees_its_images_normalised(name: str) -> None:
-    unit = deepcopy(grey(name))
-    plain = {"0.mean": torch.zeros(1, 1, 1), "0.std": torch.ones(1, 1, 1)}
-    unit.load_state_dict(plain, strict=False)
-    pixels = torch.rand(4, 1, 8, 8)
-
     with torch.no_grad():
         torch.testing.assert_close(grey(name)(pixels), unit((pixels - 0.3) / 0.4))
 
 
 @every
-def test_a_network_gives_one_logit_a_class_and_no_probabilities(name: str) -> None:
-    with torch.no_grad():
-        logits = grey(name)(torch.rand(2, 1, 8, 8))
+def test_a_network_ends_in_a_linear_layer_of_features_with_one_logit_a_class(
+    name: str,
+) -> None:
+    network = grey(name)
+    last = [m for m in network.modules() if not [*m.children()]][-1]
+    features: list[torch.Tensor] = []
 
-    assert logits.shape == (2, 10)
-    assert logits.dtype == torch.float32
-    assert bool(logits.isfinite().all())
+    assert isinstance(last, nn.Linear)
+    hook = last.register_forward_pre_hook(lambda _, x: features.append(x[0]))
+    with torch.no_grad():
+        logits = network(torch.rand(3, 1, 8, 8))
+    hook.remove()
+
+    linear = layers(network, nn.Linear)
+    assert last is linear[-1]
+    assert len(linear) == 1 or name in ("cnn5", "lenet5")
+    assert features[0].shape == (3, last.in_features)
+    torch.testing.assert_close(logits, last(features[0]))
+    assert (logits.shape, logits.dtype) == ((3, 10), torch.float32)
     assert bool((logits < 0).any() or (logits.exp().sum(dim=1) != 1).any())
 
 
 @every
-@pytest.mark.parametrize(
-    ("channels", "sizes"),
-    [(1, [(28, 28), (1, 1)]), (3, [(8, 8), (28, 28), (64, 64), (5, 17)])],
-)
-def test_a_network_takes_images_of_any_size(
-    name: str, channels: int, sizes: list[tuple[int, int]]
-) -> None:
-    network = outline(name, channels, 100)
-
-    for size in sizes:
-        pixels = torch.rand(2, channels, *size, device="meta")
-        assert network(pixels).shape == (2, 100), size
-
-
-@every
-def test_images_of_32_pixels_shrink_as_much_as_they_should(name: str) -> None:
-    pixels = torch.rand(2, 3, 32, 32, device="meta")
-
-    assert left_by(outline(name, 3, 10), pixels)[2:] == (LEFT[name], LEFT[name])
-
-
-@every
-def test_every_network_ends_in_a_linear_layer_that_reads_the_features(
+def test_a_network_takes_images_of_any_size_and_shrinks_them_as_it_should(
     name: str,
 ) -> None:
-    network = grey(name)
-    leaves = [m for m in network.modules() if not [*m.children()]]
-    pixels = torch.rand(3, 1, 8, 8)
-    features: list[torch.Tensor] = []
+    grey, colour = outline(name, 1, 100), outline(name, 3, 100)
+    sizes = [(grey, 1, (28, 28)), (grey, 1, (1, 1))]
+    sizes += [(colour, 3, size) for size in ((8, 8), (28, 28), (64, 64), (5, 17))]
 
-    last = leaves[-1]
-    assert isinstance(last, nn.Linear)
-    hook = last.register_forward_pre_hook(lambda _, x: features.append(x[0]))
-    with torch.no_grad():
-        logits = network(pixels)
-    hook.remove()
-
-    assert last is layers(network, nn.Linear)[-1]
-    assert last.out_features == 10
-    assert features[0].shape == (3, last.in_features)
-    torch.testing.assert_close(logits, last(features[0]))
-
-
-@pytest.mark.parametrize("name", sorted({*NAMES} - {"cnn5", "lenet5"}))
-def test_all_but_those_with_hidden_layers_have_one_linear_layer(name: str) -> None:
-    assert len(layers(grey(name), nn.Linear)) == 1
+    for network, channels, size in sizes:
+        pixels = torch.rand(2, channels, *size, device="meta")
+        assert network(pixels).shape == (2, 100), size
+    pixels = torch.rand(2, 3, 32, 32, device="meta")
+    assert left_by(colour, pixels)[2:] == (LEFT[name], LEFT[name])
 
 
 @every
@@ -237,10 +197,7 @@ def test_the_networks_of_the_study_have_its_numbers_of_parameters(name: str) -> 
     found = {classes: parameters(outline(name, 3, classes)) for classes in COUNTS[name]}
 
     assert found == COUNTS[name]
-
-
-def test_lenet5_in_grey_has_the_parameters_it_is_known_for() -> None:
-    assert parameters(outline("lenet5", 1, 10)) == 61_706
+    assert parameters(outline("lenet5", 1, 10)) == 61_706, "what it is known for"
 
 
 @every
@@ -265,22 +222,22 @@ def test_these_draw_their_convolutions_by_their_outputs(name: str) -> None:
         assert drawn.std().item() == pytest.approx(spread, abs=far)
 
 
-def test_a_block_adds_its_path_to_its_shortcut() -> None:
-    block = basic(4, 8, 2).eval()
+def test_a_block_adds_its_path_to_its_shortcut_and_rectifies_unless_pre_activated() -> (
+    None
+):
+    rectified, plain = basic(4, 8, 2).eval(), Preactivated(4, 8, 2).eval()
     x = torch.rand(2, 4, 8, 8)
 
     with torch.no_grad():
-        out = block(x)
-        expected = (block.path(x) + block.shortcut(x)).clamp(min=0)
+        first, second = rectified(x), plain(x)
+        added = rectified.path(x) + rectified.shortcut(x)
+        torch.testing.assert_close(first, added.clamp(min=0))
+        torch.testing.assert_close(second, plain.path(x) + plain.shortcut(x))
 
-    assert out.shape == (2, 8, 4, 4)
-    torch.testing.assert_close(out, expected)
-
-
-def test_a_block_that_changes_no_shape_passes_its_input_on_as_it_is() -> None:
-    assert isinstance(basic(4, 4, 1).shortcut, nn.Identity)
-    assert isinstance(bottleneck(4, 2, 4, 1).shortcut, nn.Identity)
-    assert isinstance(Preactivated(4, 4, 1).shortcut, nn.Identity)
+    assert first.shape == second.shape == (2, 8, 4, 4)
+    assert bool((second < 0).any())
+    for same in (basic(4, 4, 1), bottleneck(4, 2, 4, 1), Preactivated(4, 4, 1)):
+        assert isinstance(same.shortcut, nn.Identity)
 
 
 def test_a_bottleneck_convolves_in_groups_and_takes_its_stride_in_the_middle() -> None:
@@ -293,17 +250,6 @@ def test_a_bottleneck_convolves_in_groups_and_takes_its_stride_in_the_middle() -
     ]
 
     assert found == [(4, 8, 1, 1), (8, 8, 2, 2), (8, 16, 1, 1)]
-
-
-def test_nothing_follows_the_addition_of_a_pre_activation_block() -> None:
-    block = Preactivated(4, 8, 2).eval()
-    x = torch.rand(2, 4, 8, 8)
-
-    with torch.no_grad():
-        out = block(x)
-        torch.testing.assert_close(out, block.path(x) + block.shortcut(x))
-
-    assert bool((out < 0).any())
 
 
 @pytest.mark.parametrize(
@@ -320,27 +266,19 @@ def test_an_inverted_block_adds_its_input_where_the_shapes_are_equal(
         torch.testing.assert_close(block(x), path + x if adds else path)
 
 
-def test_a_shuffle_unit_alternates_what_it_hands_on_with_what_it_convolves() -> None:
-    unit = Unit(8, 8, 1).eval()
-    x = torch.rand(2, 8, 4, 4)
+@pytest.mark.parametrize(("channels", "stride"), [(8, 1), (6, 2)])
+def test_a_shuffle_unit_alternates_two_branches_and_convolves_one_or_both(
+    channels: int, stride: int
+) -> None:
+    unit = Unit(channels, 8, stride).eval()
+    x = torch.rand(2, channels, 4, 4)
 
     with torch.no_grad():
         out = unit(x)
-        right = unit.right(x[:, 4:])
+        left = unit.left(x) if stride == 2 else x[:, :4]
+        right = unit.right(x if stride == 2 else x[:, 4:])
 
-    assert torch.equal(out[:, 0::2], x[:, :4])
-    torch.testing.assert_close(out[:, 1::2], right)
-
-
-def test_a_shuffle_unit_that_halves_the_size_convolves_both_branches() -> None:
-    unit = Unit(6, 8, 2).eval()
-    x = torch.rand(2, 6, 4, 4)
-
-    with torch.no_grad():
-        out = unit(x)
-        left, right = unit.left(x), unit.right(x)
-
-    assert out.shape == (2, 8, 2, 2)
+    assert out.shape == (2, 8, 4 // stride, 4 // stride)
     torch.testing.assert_close(out[:, 0::2], left)
     torch.testing.assert_close(out[:, 1::2], right)
 

@@ -36,26 +36,19 @@ def lesson(taught: nn.Module) -> Tensor:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_logits_of_bf16_are_float32_and_near_those_of_fp32(name: str) -> None:
+def test_bf16_computes_in_bf16_and_gives_float32_near_that_of_fp32(name: str) -> None:
     exact, low = network(name, "fp32").eval(), network(name, "bf16").eval()
-
-    with torch.no_grad():
-        first, second = exact(pixels()), low(pixels())
-
-    assert first.dtype == second.dtype == torch.float32
-    assert 0 < float((first - second).abs().max()) < 0.1
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_bf16_computes_in_bf16(name: str) -> None:
-    low, kinds = network(name, "bf16"), set()
+    kinds = set()
     for module in low.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(lambda _, __, out: kinds.add(out.dtype))
 
-    low(pixels())
+    with torch.no_grad():
+        first, second = exact(pixels()), low(pixels())
 
     assert kinds == {torch.bfloat16}
+    assert first.dtype == second.dtype == torch.float32
+    assert 0 < float((first - second).abs().max()) < 0.1
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -92,22 +85,13 @@ def test_layers_that_bf16_makes_slower_are_exact_on_processors() -> None:
     assert all(torch.equal(value, second[k]) for k, value in first.items())
 
 
-def test_layers_in_a_row_are_exact_where_nothing_else_is_asked_for() -> None:
-    layer = nn.Linear(4, 3)
-    given = torch.rand(5, 4)
+def test_layers_in_a_row_are_exact_whatever_autocast_is_around_them() -> None:
+    layer, given = nn.Linear(4, 3), torch.rand(5, 4)
+    exact = layer(given)
 
-    assert torch.equal(Mixed(layer)(given), layer(given))
-
-
-def test_fp32_shuts_out_the_autocast_around_it() -> None:
-    layer = nn.Linear(4, 3)
-    given, expected = torch.rand(5, 4), layer
-    exact = expected(given)
-
+    assert torch.equal(Mixed(layer)(given), exact)
     with torch.autocast("cpu", torch.bfloat16):
-        found = Mixed(layer)(given)
-
-    assert torch.equal(found, exact)
+        assert torch.equal(Mixed(layer)(given), exact)
 
 
 def test_gradients_of_bf16_reach_the_images() -> None:

@@ -78,7 +78,9 @@ def pages(site: Path) -> list[Path]:
     return sorted(site.rglob("*.html"))
 
 
-def test_there_is_a_page_for_every_defense_attack_and_run(site: Path) -> None:
+def test_there_is_a_page_for_every_defense_attack_and_run_and_samples_beside_it(
+    site: Path,
+) -> None:
     names = {path.relative_to(site).as_posix() for path in pages(site)}
 
     assert {"index.html", "published.html"} <= names
@@ -86,6 +88,8 @@ def test_there_is_a_page_for_every_defense_attack_and_run(site: Path) -> None:
     assert {"attack/kd.html", "attack/dafl.html", "attack/scratch.html"} <= names
     assert {f"run/{row.key}.html" for row in table()} <= names
     assert len(names) == 2 + 2 + 3 + len(table())
+    assert (site / "run" / f"{DAFL.key}.png").read_bytes() == PNG
+    assert f"../run/{DAFL.key}.png" in Page(site / "attack" / "dafl.html").targets
 
 
 def test_the_leaderboard_says_what_the_rows_say_without_a_script(site: Path) -> None:
@@ -139,46 +143,35 @@ def test_options_of_one_name_that_protocols_set_apart_are_all_named(
     assert " in toy 2" not in Page(tmp_path / "attack" / "dafl.html").text
 
 
-def test_every_link_leads_to_a_file_of_the_site(site: Path) -> None:
-    check_links(site)
-
-
-def test_labels_of_a_second_protocol_lead_nowhere_false(tmp_path: Path) -> None:
+def test_every_link_leads_to_a_file_of_the_site_whatever_protocols_call_things(
+    tmp_path: Path,
+) -> None:
     tau = {"tau": 9.0}
     changes = {"name": "other", "options": {"nasty": tau, "kd": tau}}
     changes |= {"defenses": ("none", "nasty[tau=4]"), "attacks": ("kd[tau=4]",)}
     other = PROTOCOL.model_copy(update=changes)
 
-    site = made(table(), tmp_path / "build", other)
+    text = Page(made(table(), tmp_path / "two", other) / "index.html").text
+    made(table(), tmp_path / "one")
 
-    text = Page(site / "index.html").text
     assert "nasty[tau=4]" in text and "kd[tau=4]" in text
-    check_links(site)
-
-
-def check_links(site: Path) -> None:
-    for page in pages(site):
+    for page in pages(tmp_path):
         for target in Page(page).targets:
             place = target.partition("#")[0]
             if place and not place.startswith("data:"):
                 assert (page.parent / place).resolve().is_file(), (page, target)
 
 
-def test_no_page_makes_a_request_to_another_host(site: Path) -> None:
+def test_no_page_asks_another_host_headers_have_scopes_and_pictures_words(
+    site: Path,
+) -> None:
     for page in pages(site):
-        for target in Page(page).targets:
-            assert "//" not in target
-        text = page.read_text(encoding="utf-8")
-        assert "@import" not in text
-        assert "fetch(" not in text
-    assert "url(" not in (site / "assets" / "style.css").read_text()
-
-
-def test_headers_have_scopes_and_pictures_have_words(site: Path) -> None:
-    for page in pages(site):
-        found = Page(page)
+        found, text = Page(page), page.read_text(encoding="utf-8")
+        assert not any("//" in target for target in found.targets)
+        assert "@import" not in text and "fetch(" not in text
         assert "missing" not in found.cells
         assert all(found.alts)
+    assert "url(" not in (site / "assets" / "style.css").read_text()
 
 
 def test_a_run_page_holds_its_provenance_and_the_line_that_made_it(
@@ -204,11 +197,6 @@ def test_a_run_page_tells_every_column_or_draws_it() -> None:
         assert sorted(told) == sorted(
             f.name for f in fields(row) if f.name not in formats.DRAWN
         )
-
-
-def test_samples_are_files_beside_the_run(site: Path) -> None:
-    assert (site / "run" / f"{DAFL.key}.png").read_bytes() == PNG
-    assert f"../run/{DAFL.key}.png" in Page(site / "attack" / "dafl.html").targets
 
 
 def test_a_failure_is_shown_in_words(tmp_path: Path) -> None:
@@ -248,9 +236,15 @@ def test_labels_with_options_make_addresses_that_are_file_names(
     assert slug("nasty") == "nasty"
 
 
-def test_an_empty_results_folder_still_makes_a_page(tmp_path: Path) -> None:
+def test_no_rows_make_a_page_and_a_defense_without_releases_has_one(
+    tmp_path: Path,
+) -> None:
     assert build(Overview(Results([]), [PROTOCOL]), tmp_path) == 2
     assert "No official rows yet" in Page(tmp_path / "index.html").text
+
+    made([row for row in table() if not isinstance(row, ProtectRow)], tmp_path)
+
+    assert (tmp_path / "defense" / "nasty.html").exists()
 
 
 def test_a_second_build_leaves_nothing_of_the_first(site: Path) -> None:
@@ -262,30 +256,17 @@ def test_a_second_build_leaves_nothing_of_the_first(site: Path) -> None:
     assert not run_of(site, gone).exists()
 
 
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_somebody_else_is_left_alone_and_a_file_is_no_place(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "mine.css").touch()
 
     with pytest.raises(Unfit, match="holds files that are not of this site"):
-        made(table(), tmp_path)
+        made(table(1), tmp_path)
     assert (tmp_path / "assets" / "mine.css").exists()
-
-
-def test_a_defense_without_a_released_teacher_has_a_page_all_the_same(
-    tmp_path: Path,
-) -> None:
-    rows = [row for row in table() if not isinstance(row, ProtectRow)]
-
-    made(rows, tmp_path / "site")
-
-    assert (tmp_path / "site" / "defense" / "nasty.html").exists()
-
-
-def test_a_place_that_takes_no_files_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
     with pytest.raises(Unfit, match=r"cannot write the site to .*--out"):
-        made(table(), tmp_path / "file" / "site")
+        made(table(1), tmp_path / "assets" / "mine.css" / "site")
 
 
 def test_what_is_unusual_about_data_and_numbers_is_said_where_they_are(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from bench.boards.overview import Overview
 from bench.pages import build
@@ -78,20 +79,21 @@ def test_the_page_of_a_defense_shows_both_teachers(tmp_path: Path) -> None:
     assert f'<a href="../run/{plain.key}.html">{plain.key}</a> and' in text
 
 
-def test_the_undefended_teacher_stands_alone_on_its_page(tmp_path: Path) -> None:
-    text = page_of([release("none"), release("nasty")], tmp_path, "none")
-
-    assert len(charts_of(text)) == 4 + 2 + 1
-    assert '"name":"nasty"' not in text
-
-
-def test_the_undefended_teacher_of_another_setting_does_not_stand_beside(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("label", "parent"), [("none", ""), ("nasty", "another")], ids=["own", "another"]
+)
+def test_a_teacher_stands_alone_on_its_own_page_or_in_another_setting(
+    label: str, parent: str, tmp_path: Path
 ) -> None:
-    text = page_of([release("none", parent="another"), release("nasty")], tmp_path)
+    plain = release("none", parent=parent) if parent else release("none")
+
+    text = page_of([plain, release("nasty")], tmp_path, label)
 
     assert len(charts_of(text)) == 4 + 2 + 1
-    assert '"name":"none"' not in text
+    assert ('"name":"none"' in text, '"name":"nasty"' in text) == (
+        label == "none",
+        label == "nasty",
+    )
 
 
 def test_every_setting_has_figures_and_a_heading_of_its_own(tmp_path: Path) -> None:

@@ -27,20 +27,19 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_publishing_writes_a_file_a_table_and_tells_all_that_stands(
     tmp_path: Path,
 ) -> None:
-    everything = publish(ROWS, tmp_path / "results")
+    folder = tmp_path / "results"
+    assert (published(folder), publish([], folder)) == ([], [])
+    publish([GOOD], folder)
+    assert files(folder).keys() == {"teacher.parquet"}
 
-    assert files(tmp_path / "results").keys() == {f"{name}.parquet" for name in TABLES}
-    assert published(tmp_path / "results") == [GOOD, release_row(), steal_row()]
+    everything = publish(ROWS, folder)
+
+    written = files(folder)
+    assert written.keys() == {f"{name}.parquet" for name in TABLES}
+    assert published(folder) == [GOOD, release_row(), steal_row()]
     assert {row.key for row in everything} == {row.key for row in ROWS}
-
-
-def test_a_table_without_rows_is_no_file(tmp_path: Path) -> None:
-    assert published(tmp_path / "nowhere") == []
-    assert publish([], tmp_path) == []
-
-    publish([GOOD], tmp_path)
-
-    assert files(tmp_path).keys() == {"teacher.parquet"}
+    publish(ROWS, folder)
+    assert files(folder) == written, "publishing twice changes nothing"
 
 
 def test_publishing_merges_with_what_stands_there(tmp_path: Path) -> None:
@@ -70,15 +69,6 @@ def test_what_ended_well_stays_unless_it_is_done_again(
 
     assert publish([new], tmp_path, again=again) == [stays]
     assert published(tmp_path) == [stays]
-
-
-def test_publishing_twice_changes_nothing(tmp_path: Path) -> None:
-    publish(ROWS, tmp_path)
-    before = files(tmp_path)
-
-    publish(ROWS, tmp_path)
-
-    assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize("table", TABLES)

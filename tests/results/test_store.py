@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,16 @@ def test_a_row_and_its_weights_come_back_as_they_were(row: Row, store: Store) ->
     }
 
 
-def test_a_row_without_weights_is_a_row_alone(store: Store) -> None:
-    store.save(TEACHER)
+def test_a_row_may_lack_weights_and_a_task_that_is_not_over_has_a_log_alone(
+    store: Store,
+) -> None:
+    path = store.log("t0", "a traceback")
 
-    assert files(store.root) == {"t0/row.parquet"}
+    assert path.read_text() == "a traceback"
+    assert path == store.folder("t0") / "log.txt"
+    assert store.row("t0") is None and list(store.rows()) == []
+    store.save(TEACHER)
+    assert files(store.root) == {"t0/log.txt", "t0/row.parquet"}
     assert not store.has_tensors("t0")
 
 
@@ -75,17 +82,6 @@ def test_weights_in_any_layout_or_shared_memory_come_back(store: Store) -> None:
     store.save(TEACHER, weights)
 
     assert equal(store.tensors("t0"), weights)
-
-
-def test_a_task_that_is_not_over_has_a_log_and_no_row(store: Store) -> None:
-    assert store.row("t0") is None
-
-    path = store.log("t0", "a traceback")
-
-    assert path.read_text() == "a traceback"
-    assert path == store.folder("t0") / "log.txt"
-    assert store.row("t0") is None
-    assert list(store.rows()) == []
 
 
 def test_all_rows_come_in_the_order_of_their_keys(store: Store) -> None:
@@ -154,30 +150,32 @@ def test_rewriting_replaces_row_and_weights(store: Store) -> None:
     assert files(store.root) == {"t0/row.parquet", "t0/weights.safetensors"}
 
 
-def test_a_task_that_ended_well_is_not_undone_by_a_later_try(store: Store) -> None:
-    store.save(TEACHER, WEIGHTS)
+def test_a_failure_takes_the_place_of_a_failure_and_never_of_what_ended_well(
+    store: Store,
+) -> None:
+    out_of_memory = replace(FAILED, status=Status.OOM)
+    for row in (FAILED, out_of_memory):
+        store.save(row)
+        assert store.row("t0") == row
 
+    store.save(TEACHER, WEIGHTS)
     store.save(FAILED)
 
     assert store.row("t0") == TEACHER
     assert equal(store.tensors("t0"), WEIGHTS)
 
 
-def test_a_failure_takes_the_place_of_a_failure(store: Store) -> None:
-    store.save(FAILED)
-    out_of_memory = teacher_row(key="t0", status=Status.OOM, accuracy=None)
-
-    store.save(out_of_memory)
-
-    assert store.row("t0") == out_of_memory
-
-
-def test_opening_makes_the_folder_and_leaves_no_trace(store: Store) -> None:
+def test_opening_makes_the_folder_and_leaves_no_trace_and_replies_are_no_task(
+    store: Store,
+) -> None:
     store.open()
     store.open()
-
-    assert store.root.is_dir()
     assert list(store.root.iterdir()) == []
+
+    (store.replies("some") / "0").mkdir(parents=True)
+
+    assert store.replies("some").parent.parent == store.root
+    assert list(store.rows()) == []
 
 
 @pytest.mark.parametrize("place", ["file/store", "file"])
@@ -205,10 +203,3 @@ def test_a_row_in_the_store_that_is_none_is_told_with_what_to_do(
         with pytest.raises(BadResults, match="move it away") as caught:
             using()
         assert "\n" not in str(caught.value)
-
-
-def test_replies_lie_beside_the_tasks_and_are_no_task(store: Store) -> None:
-    (store.replies("some") / "0").mkdir(parents=True)
-
-    assert store.replies("some").parent.parent == store.root
-    assert list(store.rows()) == []
