@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import new_class
 from typing import Any, ClassVar
@@ -112,11 +112,6 @@ class Undecorated(Answering):
     """Is no dataclass of its own."""
 
 
-@dataclass(frozen=True)
-class Silent(Answering):
-    pass
-
-
 FRANK = answering("Frank", noisy, protected=True, built=True)
 """Adds noise to every reply, and says so."""
 REPLY, ALONE, FITS, ALIKE = (
@@ -166,21 +161,10 @@ DEFENSES: list[Case] = [
     ),
     (Undecorated, DEFAULTS, "lacks @dataclass"),
     (made(Answering, "Wordless", __doc__=None), WORDS, "Wordless has no docstring"),
-    (Silent, WORDS, "Silent has no docstring"),
     (
         made(Answering, "Listing", __annotations__={"powers": tuple}, powers=(1, 2)),
         PLAIN,
         "option powers is a tuple",
-    ),
-    (
-        made(
-            Answering,
-            "Mapped",
-            __annotations__={"weights": Mapping},
-            weights=field(default_factory=dict),
-        ),
-        PLAIN,
-        "option weights is a dict",
     ),
     (
         made(Answering, "Misbriefed", brief={"epochs": 1}),

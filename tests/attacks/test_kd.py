@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log
-from typing import Any
+from typing import Any, Never
 
 import naive
 import pytest
 import torch
 import torch.nn.functional as F
+from inversion import draw
 from service import agreement, stolen
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -25,15 +26,11 @@ from bench.data import Images
 from bench.plugins.base import Attack
 from bench.recipe import Recipe
 from bench.testing.run import NotedRun
+from bench.threat.images import TrainImages
 
 MakeRun = Callable[..., NotedRun]
 ONE_BATCH = Recipe(epochs=1, batch_size=48, lr=0.05, lr_schedule="constant")
 LONG = Recipe(epochs=40, batch_size=16, lr=0.05, lr_schedule="constant")
-
-
-def draw(*shape: int, seed: int, scale: float = 5.0) -> Tensor:
-    rng = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0, 4.0, 20.0])
@@ -57,8 +54,8 @@ def test_the_soft_loss_takes_log_probabilities_for_logits() -> None:
 
 
 def test_the_soft_loss_has_the_gradient_of_its_formula() -> None:
-    tau, teacher = 3.0, draw(4, 5, seed=6, scale=1.0)
-    student = draw(4, 5, seed=7, scale=1.0).requires_grad_()
+    tau, teacher = 3.0, draw(4, 5, seed=6)
+    student = draw(4, 5, seed=7).requires_grad_()
 
     soft_loss(student, teacher, tau).backward()
 
@@ -138,6 +135,29 @@ def test_with_alpha_0_it_never_asks(
 
     assert service.asked == []
     assert service.ledger.queries == 0
+
+
+class Untouchable:
+    """A teacher that cannot even be looked at."""
+
+    def __getattribute__(self, name: str) -> Never:
+        raise AssertionError(f"the teacher was asked for {name}")
+
+    def __call__(self, *_: object) -> Never:
+        raise AssertionError("the teacher was asked")
+
+
+def test_from_scratch_the_labels_are_learned_and_the_teacher_is_not_even_seen(
+    make_run: MakeRun, toy_images: Images
+) -> None:
+    run = make_run(recipe=LONG)
+    student = run.network("mlp")
+
+    Scratch().steal(student, Untouchable(), TrainImages(toy_images), run)
+
+    guess = student(toy_images.as_float()).argmax(dim=1)
+    assert torch.equal(guess, toy_images.labels)
+    assert not student.training
 
 
 class Shy(nn.Module):

@@ -395,24 +395,16 @@ def test_the_terminal_has_a_line_a_value_and_the_controls_below() -> None:
     assert (none[1], none[5]) == ("98.0", "91.0")
 
 
-def test_the_printed_boards_leave_out_what_an_ablation_shows() -> None:
+def test_the_printed_boards_leave_out_what_an_ablation_shows_unless_official() -> None:
     few = Access(SOFT, TRAIN_IMAGES, 0.3)
     rows = [*STUDY, *played("none", "kd", 0.5, access=few)]
     rows += played("none", "kd", 0.4, track="limited")
-    alone = played(("wall", {"height": 9}), "kd", 0.5)
-
-    shown = unswept([*rows, *alone], found_in(rows), PROTOCOL)
-    (open_, limited) = boards(shown, PROTOCOL)
-
-    assert {e.defense for e in open_.entries} == {"nasty", "none", "wall[height=9]"}
-    assert limited.scene.access.fraction == 0.1
-
-
-def test_what_is_official_stays_on_the_printed_boards() -> None:
+    rows += played(("wall", {"height": 9}), "kd", 0.5)
     entered = PROTOCOL.model_copy(update={"defenses": ("nasty", "nasty[omega=0.1]")})
-    varied = ablations(STUDY, entered)
 
-    (board,) = boards(unswept(STUDY, varied, entered), entered)
-
-    assert {e.defense for e in board.entries} == {"nasty", "nasty[omega=0.1]", "none"}
-    assert board.official
+    for protocol, more in ((PROTOCOL, set()), (entered, {"nasty[omega=0.1]"})):
+        shown = unswept(rows, ablations(rows, protocol), protocol)
+        (open_, limited) = boards(shown, protocol)
+        found = {e.defense for e in open_.entries}
+        assert found == {"nasty", "none", "wall[height=9]"} | more
+        assert limited.scene.access.fraction == 0.1

@@ -113,16 +113,6 @@ def test_a_new_column_is_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "utility cost" in printed(130)
 
 
-def test_every_column_has_a_name_a_meaning_and_a_value() -> None:
-    entry = board().entries[0]
-
-    assert len({column.name for column in COLUMNS}) == len(COLUMNS)
-    for column in COLUMNS:
-        assert column.title and column.meaning.endswith(".")
-        value = column.value(entry, board())
-        assert isinstance(value, Estimate | str | int | None)
-
-
 @pytest.mark.parametrize(
     ("estimate", "text", "signed"),
     [

@@ -26,6 +26,7 @@ from bench.results.rows import (
     TeacherRow,
 )
 from bench.stages import Protect, Result, Steal, Task, TrainTeacher
+from bench.stages.task import with_parents
 
 
 @pytest.fixture
@@ -54,20 +55,6 @@ def test_every_task_of_a_plan_ends_in_a_row_with_what_it_measured(tmp_path, sess
     assert (dafl.queries, scratch.queries) == (None, 0)
     assert dafl.samples is not None and dafl.samples.startswith(b"\x89PNG")
     assert (dafl.teacher_grant, kd.teacher_grant) == ("Weights", "SoftLabels")
-
-
-def test_the_same_task_gives_the_same_row_to_the_bit(tmp_path, session):
-    tasks = tiny.tasks(tmp_path)
-    again = tiny.session(tmp_path / "again")
-
-    first, second = tiny.run(tasks, session), tiny.run(tasks, again)
-
-    for task in tasks:
-        for column in ("accuracy", "curve", "figures", "flags", "status"):
-            assert getattr(first[task], column) == getattr(second[task], column)
-        one = session.store.tensors(task.key)
-        two = again.store.tensors(task.key)
-        assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
 def test_a_task_leaves_the_global_random_state_alone(tmp_path, session):
@@ -300,47 +287,6 @@ def test_a_randomised_teacher_is_not_remembered_and_paid_for_each_time(
     assert tables(session) == kept
 
 
-ASKS = """    def protect(self, teacher, images, run):
-        ask = run.answers(teacher)
-        other = run.network(run.teacher).eval()
-        batches = list(images.batches(500, run.generator))
-        def gap(network, ask):
-            with torch.no_grad():
-                live = [network(b.pixels).log_softmax(dim=1) for b in batches]
-            said = [ask(b) for b in batches]
-            assert not any(reply.requires_grad for reply in said)
-            both = zip(said, live, strict=True)
-            return max(float((a - b).abs().max()) for a, b in both)
-        run.report(still=gap(teacher, ask), other=gap(other, run.answers(other)))
-        before = ask(batches[0])
-        with torch.no_grad():
-            teacher.get_parameter('1.8.bias').add_(torch.arange(10.0))
-        now = run.answers(teacher)
-        run.report(changed=gap(teacher, now))
-        run.report(moved=float((now(batches[0]) - before).abs().max()))
-        run.report(kept=float((ask(batches[0]) - before).abs().max()))
-        return Released(teacher)
-"""
-
-
-def test_a_defense_that_changes_its_teacher_is_told_what_it_says_now(tmp_path, session):
-    spec = plugin(tmp_path, ASKS)
-    tasks = [
-        t for t in tiny.tasks(tmp_path, defenses=(spec,)) if not isinstance(t, Steal)
-    ]
-
-    rows = tiny.run(tasks, session)
-
-    [row] = pick(rows, ProtectRow, defense="fog:Fog")
-    assert row.status == "ok", row.reason
-    assert row.figures["still"] < 1e-4
-    assert row.figures["other"] == 0.0
-    assert row.figures["changed"] == 0.0
-    assert row.figures["moved"] > 1
-    assert row.figures["kept"] == 0.0
-    assert tables(session) == [1]
-
-
 def test_a_share_is_what_teacher_and_attackers_have_and_the_test_set_is_whole(
     tmp_path, session
 ):
@@ -424,6 +370,7 @@ class Verify(Task):
     """A new kind of task, all of it in this file: trains twice and compares."""
 
     teacher: TrainTeacher
+    beside: tuple[Task, ...] = ()
     misspelt: bool = False
 
     plural: ClassVar = "verifications"
@@ -431,7 +378,7 @@ class Verify(Task):
 
     @property
     def parents(self) -> tuple[Task, ...]:
-        return (self.teacher,)
+        return (self.teacher, *self.beside)
 
     @property
     def label(self) -> str:
@@ -468,18 +415,22 @@ def verify_row(monkeypatch: pytest.MonkeyPatch) -> type[Row]:
     TABLES.update(kept)
 
 
-def test_a_new_kind_of_task_is_one_file_and_its_slips_are_rows(
+def test_a_new_kind_of_task_is_one_file_with_any_parents_and_its_slips_are_rows(
     tmp_path, session, verify_row
 ):
-    [teacher, *_] = tiny.tasks(tmp_path)
-    check, slip = Verify(teacher), Verify(teacher, misspelt=True)
+    [teacher, release, *_] = tiny.tasks(tmp_path)
+    check, slip = Verify(teacher, (release,)), Verify(teacher, misspelt=True)
+    assert with_parents([check]) == [teacher, release, check]
+    assert check.root == teacher
+    assert check.key != Verify(teacher).key
 
-    rows = tiny.run([teacher, check], session)
+    rows = tiny.run([teacher, release, check], session)
 
     assert rows[check].status == "ok", rows[check].reason
     assert rows[check].difference == 0.0
     assert session.store.row(check.key) == rows[check]
-    assert {type(row) for row in session.store.rows()} == {TeacherRow, verify_row}
+    kinds = {type(row) for row in session.store.rows()}
+    assert kinds == {TeacherRow, ProtectRow, verify_row}
     row = tiny.run([slip], session)[slip]
     assert row.status == "failed"
     assert "unexpected keyword argument 'acuracy'" in row.reason

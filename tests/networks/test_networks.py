@@ -89,6 +89,17 @@ def left_by(network: nn.Module, pixels: Tensor) -> torch.Size:
     return seen[0]
 
 
+def test_normalisation_is_pixels_minus_mean_over_spread_channel_by_channel() -> None:
+    mean, std = COLOUR
+    pixels = torch.rand(5, 3, 4, 4)
+
+    normal = Normalise(mean, std)(pixels)
+
+    for channel in range(3):
+        expected = (pixels[:, channel] - mean[channel]) / std[channel]
+        torch.testing.assert_close(normal[:, channel], expected)
+
+
 @every
 def test_images_are_normalised_first_by_what_travels_with_the_weights(
     name: str,
@@ -148,26 +159,14 @@ def test_a_network_takes_images_of_any_size_and_shrinks_them_as_it_should(
 
 
 @every
-def test_hooks_on_a_network_hear_of_every_layer_once(name: str) -> None:
-    network = deepcopy(grey(name))
-    heard: list[nn.Module] = []
-    kinds = (nn.modules.batchnorm._BatchNorm, nn.Conv2d, nn.Linear)
-    expected = layers(network, *kinds)
-    for layer in expected:
-        layer.register_forward_hook(lambda layer, _, __: heard.append(layer))
-
-    with torch.no_grad():
-        network(torch.rand(2, 1, 8, 8))
-
-    assert len(heard) == len(expected) == len(set(heard))
-    assert bool(layers(network, nn.BatchNorm2d)) == (name != "lenet5")
-
-
-@every
-def test_channels_last_changes_the_memory_and_not_the_logits(name: str) -> None:
+def test_channels_last_changes_the_memory_of_every_layer_and_not_the_logits(
+    name: str,
+) -> None:
     network = deepcopy(grey(name)).to(memory_format=MEMORY)  # type: ignore[call-overload]
-    pixels = torch.rand(3, 1, 8, 8)
-    orders: list[bool] = []
+    pixels, heard, orders = torch.rand(3, 1, 8, 8), [], []
+    kinds = (nn.modules.batchnorm._BatchNorm, nn.Conv2d, nn.Linear)
+    for layer in layers(network, *kinds):
+        layer.register_forward_hook(lambda layer, _, __: heard.append(layer))
     for layer in layers(network, nn.BatchNorm2d):
         layer.register_forward_pre_hook(
             lambda _, x: orders.append(x[0].is_contiguous(memory_format=MEMORY))
@@ -177,6 +176,8 @@ def test_channels_last_changes_the_memory_and_not_the_logits(name: str) -> None:
         logits = network(pixels.contiguous(memory_format=MEMORY))
         expected = grey(name)(pixels)
 
+    assert len(heard) == len(layers(network, *kinds)) == len(set(heard))
+    assert bool(orders) == (name != "lenet5")
     assert all(orders[2:])  # a 1x1 kernel over one channel fits either order
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
@@ -291,20 +292,6 @@ def test_a_field_centres_what_is_smaller_and_leaves_what_is_larger() -> None:
     assert out.shape == (2, 1, 8, 9)
     assert torch.equal(out[:, :, 1:6], x)
     assert out.count_nonzero() == x.numel()
-
-
-@pytest.mark.parametrize("name", ["cnn5", "lenet5"])
-def test_the_pooling_of_these_changes_nothing_at_32_pixels(name: str) -> None:
-    network = deepcopy(grey(name))
-    seen: list[Tensor] = []
-    pool = layers(network, nn.AdaptiveAvgPool2d)[0]
-    pool.register_forward_hook(lambda _, x, out: seen.extend([*x, out]))
-
-    with torch.no_grad():
-        network(torch.rand(2, 1, 32, 32))
-
-    before, after = seen
-    assert torch.equal(before, after)
 
 
 @every

@@ -154,20 +154,14 @@ def test_specs_name_variants_and_options_of_the_protocol_apply_beside_them() -> 
     assert not both.covers(steal_row("nasty", "kd", defense_options={"tau": 8.0}))
 
 
-def test_the_controls_belong_to_every_protocol() -> None:
+def test_the_controls_belong_to_every_protocol_and_scratch_to_its_images() -> None:
     small = asking(defenses=("nasty",), attacks=("dafl",))
+    tenth, fifth = Access(HARD, TRAIN_IMAGES, 0.1), Access(SOFT, TRAIN_IMAGES, 0.2)
 
     assert small.covers(steal_row("none", "scratch"))
     assert not small.covers(steal_row("none", "kd"))
-
-
-def test_a_control_that_never_asks_is_covered_by_its_images() -> None:
-    scratch = {"defense": "none", "attack": "scratch"}
-
-    assert PLAIN.covers(steal_row(**scratch, access=Access(HARD, TRAIN_IMAGES, 0.1)))
-    assert not PLAIN.covers(
-        steal_row(**scratch, access=Access(SOFT, TRAIN_IMAGES, 0.2))
-    )
+    assert PLAIN.covers(steal_row("none", "scratch", access=tenth))
+    assert not PLAIN.covers(steal_row("none", "scratch", access=fifth))
 
 
 SWEEPS = {"nasty": {"omega": (0.1, 0.2)}, "kd": {"tau": (4.0, 20.0)}}

@@ -259,32 +259,24 @@ def test_brackets_stand_above_a_setting_and_a_sweep_above_both() -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "keeps"),
     [
-        {},
-        {"seeds": 1},
-        {"attacks": ("kd",), "defenses": ("none",)},
-        {"settings": {"kd": {"tau": "2"}}},
-        {"precision": "fp32"},
+        ({}, True),
+        ({"seeds": 1}, True),
+        ({"attacks": ("kd",), "defenses": ("none",)}, True),
+        ({"settings": {"kd": {"tau": "2"}}}, True),
+        ({"precision": "fp32"}, True),
+        ({"teachers": ("cnn2",)}, False),
+        ({"settings": {"recipe": {"epochs": "7"}}}, False),
+        ({"precision": "bf16"}, False),
+        ({"update": {"sweeps": {"nasty": {"omega": (0.1,)}}}}, False),
     ],
     ids=str,
 )
-def test_what_keeps_to_the_protocol_is_ranked(asked: dict[str, Any]) -> None:
-    assert set(ranked(planned(**asked)).values()) == {True}
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"teachers": ("cnn2",)},
-        {"settings": {"recipe": {"epochs": "7"}}},
-        {"precision": "bf16"},
-        {"update": {"sweeps": {"nasty": {"omega": (0.1,)}}}},
-    ],
-    ids=str,
-)
-def test_what_departs_throughout_ranks_nothing(asked: dict[str, Any]) -> None:
-    assert not planned(**asked).ranked
+def test_what_keeps_to_the_protocol_is_ranked_and_what_departs_throughout_is_not(
+    asked: dict[str, Any], keeps: bool
+) -> None:
+    assert set(ranked(planned(**asked)).values()) == {keeps}
 
 
 def test_a_departure_is_unranked_where_it_reaches() -> None:
@@ -500,15 +492,6 @@ def test_sweeps_keep_to_the_plugins_that_are_asked_for(
 
     labels = {label for pair in cells(found) for label in pair}
     assert sorted(label for label in labels if "[" in label) == swept
-
-
-def test_protocols_share_what_they_have_in_common() -> None:
-    digits = plan(Request(protocols.load("digits")))
-    study = plan(Request(protocols.load("ablations-digits")))
-
-    common = set(digits.tasks) & set(study.tasks)
-    kinds = [sum(isinstance(t, k) for t in common) for k in (TrainTeacher, Protect)]
-    assert (len(common), kinds) == (27, [3, 6])
 
 
 def test_a_panel_that_grows_by_one_defense_runs_that_defenses_cells_alone(

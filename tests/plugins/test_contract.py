@@ -123,18 +123,3 @@ def test_a_task_that_stops_by_itself_says_how_it_ended() -> None:
 
     with pytest.raises(Diverged, match="the loss became nan"):
         contract.kept(contract.of_attacks.trains_the_student, cls)
-
-
-@pytest.mark.parametrize(
-    ("spec", "kind", "name"),
-    [
-        ("nasty", "defense", "NastyTeacher"),
-        ("kd", "attack", "VanillaKD"),
-        ("defenses.none:NoDefense", "defense", "NoDefense"),
-        ("attacks.dafl:DAFL", "attack", "DAFL"),
-    ],
-)
-def test_a_plugin_is_found_with_its_kind(spec: str, kind: str, name: str) -> None:
-    found, cls = contract.find(spec)
-
-    assert (found, cls.__name__) == (kind, name)

@@ -246,24 +246,10 @@ def test_modules_of_the_current_folder_are_plugins_with_labels_of_their_own(
     assert (brick.make().height, clay.make().height) == (2.0, 9.0)
 
 
-def test_an_edited_file_is_loaded_anew(tmp_path: Path) -> None:
-    spec = wall(tmp_path)
-    before = resolve("defense", spec, {})
-
-    written(tmp_path / "wall.py", DEFENSE.replace("2.0", "5.0"))
-    after = resolve("defense", spec, {})
-
-    assert (dict(before.options)["height"], dict(after.options)["height"]) == (2, 5)
-    assert after.source != before.source
-    assert after.make().height == 5.0
-
-
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("def (", "SyntaxError: invalid syntax"),
         ("raise RuntimeError('first line\\nsecond')", "RuntimeError: first line"),
-        ("import beside_nothing", "ModuleNotFoundError: No module named"),
         ("x = 1", "AttributeError: module"),
         ("Wall = 3", "is not a subclass of bench.Defense"),
         ("class Wall: pass", "is not a subclass of bench.Defense"),

@@ -74,19 +74,17 @@ def test_features_are_the_live_input_of_the_last_linear_layer() -> None:
     assert seen.last is before  # the hook is gone
 
 
-def test_a_network_without_a_linear_layer_has_no_features() -> None:
-    with features(nn.Flatten()) as seen:
-        nn.Flatten()(torch.rand(2, 1, 2, 2))
-
-    assert seen.last is None
-
-
-def test_hooks_are_removed_after_a_failure() -> None:
+def test_no_linear_layer_has_no_features_and_hooks_are_removed_after_a_failure() -> (
+    None
+):
     network = nn.Sequential(nn.Linear(2, 2))
 
+    with features(nn.Flatten()) as seen:
+        nn.Flatten()(torch.rand(2, 1, 2, 2))
     with pytest.raises(RuntimeError), features(network):
         raise RuntimeError
 
+    assert seen.last is None
     assert not network[0]._forward_pre_hooks
 
 

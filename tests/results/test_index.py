@@ -84,9 +84,3 @@ def test_rows_that_answer_other_questions_stay_beside_each_other(
     one = later(steal_row(**{"defense": "wall", "attack": "kd", **other}))
 
     assert Results([one, OLD]).current.rows == [OLD, one]
-
-
-def test_teachers_releases_and_students_do_not_replace_each_other() -> None:
-    rows = [TEACHER, RELEASE, *STUDENTS]
-
-    assert {row.key for row in Results(rows).current.rows} == {r.key for r in rows}

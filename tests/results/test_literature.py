@@ -27,7 +27,7 @@ def csv_of(folder: Path, *lines: str) -> Path:
     return folder / "published.csv"
 
 
-def test_every_committed_value_has_a_source_that_says_nothing_of_a_machine() -> None:
+def test_committed_values_have_a_source_and_accuracies_are_shares() -> None:
     rows = read(COMMITTED)
 
     assert len(rows) > 900
@@ -36,11 +36,6 @@ def test_every_committed_value_has_a_source_that_says_nothing_of_a_machine() -> 
         assert not re.search(r"/(home|tmp|work|root)/|file:", f"{row.source}{row.url}")
     assert sum(bool(row.url) for row in rows) > 850
     assert len({replace(row, note="") for row in rows}) == len(rows)
-
-
-def test_committed_accuracies_are_shares_and_other_metrics_stay_as_printed() -> None:
-    rows = read(COMMITTED)
-
     shares = [row.value for row in rows if row.is_accuracy]
     hours = [row.value for row in rows if row.metric == "GPU hours (published)"]
     assert len(shares) > 600

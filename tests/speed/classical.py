@@ -48,36 +48,35 @@ class Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
     """Arrays, each made a PIL image when asked for, as by torchvision's CIFAR10."""
 
     def __init__(self, images: Images, transform: Callable[[Any], Tensor]) -> None:
-        arrays = images.pixels.permute(0, 2, 3, 1).contiguous().numpy()
-        self.arrays = arrays[..., 0] if arrays.shape[3] == 1 else arrays
+        self.items = self.packed(images)
         self.labels: list[int] = images.labels.tolist()
         self.transform = transform
+
+    def packed(self, images: Images) -> Any:
+        arrays = images.pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        return arrays[..., 0] if arrays.shape[3] == 1 else arrays
+
+    def picture(self, item: Any) -> Image.Image:
+        return Image.fromarray(item)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        picture = Image.fromarray(self.arrays[place])
-        return self.transform(picture), self.labels[place]
+        return self.transform(self.picture(self.items[place])), self.labels[place]
 
 
-class Files(torch.utils.data.Dataset[tuple[Tensor, int]]):
+class Files(Pictures):
     """JPEG files, each decoded whenever it is asked for, as torchvision's ImageFolder.
 
     They are held in memory: a disk would make them slower.
     """
 
-    def __init__(self, images: Images, transform: Callable[[Any], Tensor]) -> None:
-        self.files = [jpeg(pixels) for pixels in images.pixels]
-        self.labels: list[int] = images.labels.tolist()
-        self.transform = transform
+    def packed(self, images: Images) -> Any:
+        return [jpeg(pixels) for pixels in images.pixels]
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        picture = Image.open(BytesIO(self.files[place])).convert("RGB")
-        return self.transform(picture), self.labels[place]
+    def picture(self, item: Any) -> Image.Image:
+        return Image.open(BytesIO(item)).convert("RGB")
 
 
 def jpeg(pixels: Tensor) -> bytes:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from bench.networks.catalogue import find
 from bench.plugins.registry import resolve
 from bench.recipe import Recipe
-from bench.results.rows import TeacherRow
-from bench.stages import Data, Protect, Result, Steal, Task, TrainTeacher, task
+from bench.stages import Data, Protect, Steal, TrainTeacher, task
 from bench.stages.task import with_parents
 from bench.threat.access import Access, ImageGrant, TeacherGrant
 
@@ -142,43 +141,3 @@ def test_tasks_are_gathered_once_with_their_parents() -> None:
 
     assert with_parents([steal, release, steal]) == [teacher, release, steal]
     assert with_parents([]) == []
-
-
-@dataclass(frozen=True, eq=False)
-class Compare(Task):
-    """A kind with two parents."""
-
-    first: Task
-    second: Task
-
-    row: ClassVar = TeacherRow
-    plural: ClassVar = "comparisons"
-
-    @property
-    def parents(self) -> tuple[Task, ...]:
-        return self.first, self.second
-
-    @property
-    def label(self) -> str:
-        return "compare"
-
-    @property
-    def stream(self) -> tuple[object, ...]:
-        return ("compare",)
-
-    def columns(self) -> dict[str, Any]:
-        return self.first.columns()
-
-    def perform(self, bench: Any) -> Result:
-        raise AssertionError("it is never done here")
-
-
-def test_a_task_may_have_several_parents() -> None:
-    teacher, release, steal = tasks()
-    other = replace(TEACHER, seed=1)
-
-    both = Compare(steal, other)
-
-    assert with_parents([both]) == [teacher, release, steal, other, both]
-    assert both.key != Compare(steal, teacher).key
-    assert both.root == teacher

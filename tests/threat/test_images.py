@@ -35,16 +35,18 @@ def rows_of(pixels: Tensor, owned: Images) -> list[int]:
 
 
 @pytest.mark.parametrize("dealer", DEALERS)
-def test_image_grants_show_all_pixels_as_floats_between_zero_and_one(
-    dealer: type[Dealer],
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_all_images_are_shown_in_their_order_as_floats_between_zero_and_one(
+    dealer: type[Dealer], size: int
 ) -> None:
     owned = images(10)
 
     dealt = dealer(owned, Augmentation(pad=1))
+    parts = list(dealt.in_order(size))
 
-    assert len(dealt) == 10
-    assert dealt.pixels.dtype == torch.float32
-    assert torch.equal((dealt.pixels * 255).round().to(torch.uint8), owned.pixels)
+    assert max(len(part) for part in parts) == min(size, 10)
+    assert torch.equal(torch.cat(parts), dealt.pixels)
+    assert torch.equal(dealt.pixels, owned.pixels.float() / 255)
 
 
 @pytest.mark.parametrize(
@@ -139,19 +141,6 @@ def test_an_epoch_shows_the_views_of_its_plan_in_any_order(
 
 
 @pytest.mark.parametrize("dealer", DEALERS)
-@pytest.mark.parametrize("size", [1, 4, 100])
-def test_all_images_in_their_order_are_the_plain_pixels(
-    dealer: type[Dealer], size: int
-) -> None:
-    owned = images(10)
-
-    parts = list(dealer(owned, Augmentation(pad=1)).in_order(size))
-
-    assert max(len(part) for part in parts) == min(size, 10)
-    assert torch.equal(torch.cat(parts), owned.as_float())
-
-
-@pytest.mark.parametrize("dealer", DEALERS)
 @pytest.mark.parametrize(("count", "dealt"), [(0, 0), (2, 2), (9, 9), (99, 9)])
 def test_few_are_distinct_images_and_at_most_as_many_as_asked_for(
     dealer: type[Dealer], count: int, dealt: int
@@ -178,25 +167,18 @@ def test_few_are_dealt_as_they_are_and_alike_in_every_epoch(
 
     chosen = rows_of(few.pixels, owned)
     for batches in epochs:
-        shown = torch.cat([batch.pixels for batch in batches])
-        views = torch.cat([batch.view for batch in batches])
-        assert sorted(rows_of(shown, owned)) == chosen
+        shown, views, labels = (
+            torch.cat([getattr(batch, part) for batch in batches])
+            for part in ("pixels", "view", "labels")
+        )
+        rows = rows_of(shown, owned)
+        assert sorted(rows) == chosen
         assert torch.equal(shown, owned.seen(views, augment).float())
+        own = owned.labels[rows]
+        expected = own if dealer is TrainImages else torch.full((4,), -1)
+        assert torch.equal(labels, expected)
     orders = {tuple(b.view.tolist()) for batches in epochs for b in batches[:1]}
     assert len(orders) > 1
-
-
-def test_few_keep_their_labels_and_surrogates_have_none() -> None:
-    owned, draw = images(9), generator()
-
-    few = TrainImages(owned, MOVED).few(5, draw)
-    blank = SurrogateImages(owned, MOVED).few(5, draw)
-
-    assert torch.equal(few.labels, owned.labels[rows_of(few.pixels, owned)])
-    for batch in few.batches(2, draw):
-        assert torch.equal(batch.labels, owned.labels[rows_of(batch.pixels, owned)])
-    for batch in blank.batches(2, draw):
-        assert batch.labels.tolist() == [-1] * len(batch.labels)
 
 
 def test_which_few_chance_says_and_few_of_few_are_among_them() -> None:
