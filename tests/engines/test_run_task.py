@@ -86,6 +86,11 @@ def test_a_task_leaves_the_global_random_state_alone(tmp_path, session):
             "failed",
             "does not fit the one that `skeleton` builds",
         ),
+        (
+            "return Released(teacher, nn.Flatten())",
+            "failed",
+            "releases network, answer and its skeleton builds network",
+        ),
     ],
 )
 def test_a_defense_that_breaks_is_a_row_with_the_reason(
