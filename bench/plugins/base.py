@@ -106,6 +106,12 @@ class Attack(ABC, Generic[T, I]):
     """Options under which it ends within seconds; the contract's checks use them."""
     teacherless: ClassVar[bool] = False
     """A control that never asks the teacher: it meets the undefended one alone."""
+    reference: ClassVar[bool] = False
+    """A teacherless student that costs more than an attack does, such as the training
+    of a teacher: a line to read others by, and no part of the zero line."""
+    lengths: ClassVar[tuple[str, ...]] = ()
+    """Options that are numbers of steps, if any: twice the effort doubles them, and
+    `run.recipe.steps`."""
 
     @abstractmethod
     def steal(self, student: nn.Module, teacher: T, images: I, run: Run) -> None:

@@ -38,6 +38,8 @@ class Plugin:
     """What an attack cannot do without; None for a defense."""
     teacherless: bool = field(default=False, compare=False)
     """An attack that never asks the teacher."""
+    reference: bool = field(default=False, compare=False)
+    """A teacherless one that is no part of the zero line."""
 
     @property
     def source(self) -> str:
@@ -174,4 +176,5 @@ def resolve(kind: Kind, spec: str, preset: Mapping[str, Any]) -> Plugin:
         label=name + brackets(decided, usual),
         needs=needs,
         teacherless=kind == "attack" and cls.teacherless,
+        reference=kind == "attack" and cls.reference,
     )

@@ -15,10 +15,12 @@ from datetime import datetime
 from typing import ClassVar
 
 from bench.results.scores import (
+    Choice,
     Portrait,
     ReleaseScores,
     StudentScores,
     TeacherScores,
+    Validation,
 )
 
 TABLES: dict[str, type[Row]] = {}
@@ -54,7 +56,8 @@ class Row:
     teacher_recipe: str
     """How it was trained, as JSON."""
     seed: int
-    """Each seed has a teacher and students of its own."""
+    """Each seed has a teacher and students of its own; -1 is that of tuning, which is
+    never ranked."""
     flags: list[str] = field(default_factory=list)
     """Visible warnings, such as "collapsed"."""
     figures: dict[str, float] = field(default_factory=dict)
@@ -122,17 +125,19 @@ class ProtectRow(Portrait, ReleaseScores, Defended, table="protect"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StealRow(StudentScores, Defended, table="steal"):
-    """One student: one attack on one released teacher."""
+class Attacked(Defended):
+    """What all rows of an attack have in common."""
 
     attack: str
     """The plugin's name, without options."""
     attack_options: str
-    """Every option as JSON."""
+    """Every option as JSON, before tuning."""
     attack_defaults: str
     """The value of every option unless another is asked for, as JSON."""
     attack_source: str
     """16 hex digits from the plugin's files."""
+    asks: str
+    """Weights | SoftLabels | HardLabels: what the attack uses of the teacher."""
     teacher_grant: str
     """Weights | SoftLabels | HardLabels: what the attacker held of the teacher."""
     image_grant: str
@@ -143,10 +148,44 @@ class StealRow(StudentScores, Defended, table="steal"):
     """Images that the teacher would have answered at most; null without a limit."""
     teacherless: bool
     """A control that never asks the teacher."""
+    reference: bool = False
+    """A teacherless student that costs more than an attack: a line to read the others
+    by, and no part of the zero line."""
     student: str
     """The student's network."""
     student_recipe: str
-    """How the protocol trains it from images, as JSON."""
+    """How the protocol trains it from images, as JSON, before tuning."""
+    effort: int = 1
+    """How many times the protocol's steps the student was trained."""
+    grid: str = "[]"
+    """What tuning may choose from, as JSON: in each item the values that depart from
+    `attack_options`, and from the recipe as `recipe.NAME`; empty without tuning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StealRow(StudentScores, Attacked, table="steal"):
+    """One student: one attack on one released teacher."""
+
+    tuned_by: str = ""
+    """Key of the task that chose from `grid`; empty without tuning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TryRow(Validation, Attacked, table="try"):
+    """One try of tuning: one item of the grid, on the tuning seed."""
+
+    item: str
+    """The item of `grid`, as JSON."""
+    held_out: float
+    """Share of the granted images that it was not trained on but validated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneRow(Choice, Attacked, table="tune"):
+    """What tuning chose for one attack on one defense."""
+
+    held_out: float
+    """Share of the granted images that tries were validated on."""
 
 
 def age(row: Row) -> tuple[datetime, str]:
@@ -154,5 +193,5 @@ def age(row: Row) -> tuple[datetime, str]:
     return row.started, row.key
 
 
-BULKY = {"samples", *(f.name for f in fields(Portrait))}
+BULKY = {"samples", "predictions", "correct", *(f.name for f in fields(Portrait))}
 """Columns to be drawn and not to be read: terminals leave them out."""

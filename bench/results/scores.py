@@ -9,7 +9,20 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherScores:
+class Answers:
+    """What was answered to each test image, so that anybody may count again."""
+
+    predictions: bytes | None = None
+    """The first class for each test image, one little-endian unsigned integer an image:
+    of one byte up to 256 classes, else of two."""
+    correct: bytes | None = None
+    """A bit a test image, set where the prediction is right, in the order of the
+    images; the first is the highest bit of the first byte, the last byte is filled
+    with zeros."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherScores(Answers):
     """What is measured of an undefended teacher."""
 
     accuracy: float | None = None
@@ -44,7 +57,7 @@ class Portrait:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseScores:
+class ReleaseScores(Answers):
     """What is measured of a released teacher."""
 
     accuracy: float | None = None
@@ -58,7 +71,7 @@ class ReleaseScores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudentScores:
+class StudentScores(Answers):
     """What is measured of a student."""
 
     accuracy: float | None = None
@@ -73,3 +86,31 @@ class StudentScores:
     """Images the teacher answered; null when the attacker held the weights."""
     samples: bytes | None = None
     """PNG of images that the attack made, where it keeps any."""
+    chosen: str = "{}"
+    """What tuning chose, as JSON: values in place of those of `attack_options`, and of
+    the recipe as `recipe.NAME`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What is measured of a try: nothing on test images."""
+
+    validation: float | None = None
+    """What tuning compares: on the held-out images the accuracy, where they have
+    labels, or the agreement with the released teacher; without images the agreement on
+    those that the other tries made. Null where there was nothing to compare on."""
+    queries: int | None = None
+    """Images the teacher answered; null when the attacker held the weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What tuning found best."""
+
+    chosen: str = "{}"
+    """The item of `grid` with the highest validation, as JSON; of equals the first."""
+    validation: float | None = None
+    """Of that item."""
+    validations: list[float] = field(default_factory=list)
+    """Of every item, in the order of the grid; -1 where a try did not end well or was
+    not measured."""

@@ -68,11 +68,13 @@ class Steal(Task):
             "attack_options": as_json(self.attack.options),
             "attack_defaults": as_json(self.attack.defaults),
             "attack_source": self.attack.source,
+            "asks": str(self.attack.needs.teacher) if self.attack.needs else "",
             "teacher_grant": str(self.access.teacher),
             "image_grant": str(self.access.images),
             "fraction": self.access.fraction,
             "query_budget": self.access.queries,
             "teacherless": self.attack.teacherless,
+            "reference": self.attack.reference,
             "student": self.student.name,
             "student_recipe": as_json(self.recipe),
         }

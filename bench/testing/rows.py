@@ -29,6 +29,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "dafl": {"batch_size": 64, "student_lr": 0.1},
 }
 """Options of plugins by name; a plugin that is not here has none."""
+ASKS = {"scratch": "HardLabels", "label_kd": "HardLabels", "dafl": "Weights"}
+"""What attacks use of the teacher; others the confidences."""
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CHOSEN: dict[str, Any] = {
     "status": "ok",
@@ -118,6 +120,7 @@ def steal_row(
         **whose,
         **how,
         **_granted(access),
+        "asks": ASKS.get(attack, "SoftLabels"),
         "teacherless": attack == "scratch",
         "student": PROTOCOL.students[0],
     }

@@ -5,6 +5,7 @@ Shapes: N images, K classes.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,18 @@ def accuracy(replies: Tensor, labels: Tensor) -> float:
 def agreement(first: Tensor, second: Tensor) -> float:
     """Share of rows in which two replies `(N, K)` name the same class."""
     return accuracy(first, second.argmax(dim=1))
+
+
+def first_classes(replies: Tensor) -> bytes:
+    """The column `predictions` for replies `(N, K)`."""
+    small = "<u1" if replies.shape[1] <= 256 else "<u2"
+    return replies.argmax(dim=1).cpu().numpy().astype(small).tobytes()
+
+
+def right_bits(replies: Tensor, labels: Tensor) -> bytes:
+    """The column `correct` for replies `(N, K)` to images of `labels` `(N,)`."""
+    right = (replies.argmax(dim=1) == labels).cpu().numpy()
+    return np.packbits(right).tobytes()
 
 
 def divergence(teacher: Tensor, student: Tensor) -> float:

@@ -25,7 +25,14 @@ from bench.results.scores import (
 from bench.seeds import seeded
 from bench.threat.replies import Replies, Shelf
 from bench.worker import portrait
-from bench.worker.metrics import accuracy, agreement, calibration_error, divergence
+from bench.worker.metrics import (
+    accuracy,
+    agreement,
+    calibration_error,
+    divergence,
+    first_classes,
+    right_bits,
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,8 @@ class Referee:
         return TeacherScores(
             accuracy=accuracy(replies, labels),
             calibration_error=calibration_error(replies, labels),
+            predictions=first_classes(replies),
+            correct=right_bits(replies, labels),
         )
 
     def released(
@@ -126,6 +135,8 @@ class Referee:
             network_accuracy=accuracy(leaked, labels),
             fidelity=agreement(replies, undefended),
             calibration_error=calibration_error(replies, labels),
+            predictions=first_classes(replies),
+            correct=right_bits(replies, labels),
         )
 
     def portrait(self, released: Released, shelf: Shelf | None = None) -> Portrait:
@@ -169,14 +180,16 @@ class Referee:
             samples: PNG of images that the attack made.
         """
         replies = self.network(student, "the student")
-        taught = self.service(released, shelf)
+        taught, labels = self.service(released, shelf), self._labels()
         return StudentScores(
-            accuracy=accuracy(replies, self._labels()),
+            accuracy=accuracy(replies, labels),
             best_accuracy=best_accuracy,
             fidelity=agreement(replies, taught),
             kl=divergence(taught, replies),
             queries=queries,
             samples=samples,
+            predictions=first_classes(replies),
+            correct=right_bits(replies, labels),
         )
 
     def point(self, network: nn.Module) -> float:

@@ -83,7 +83,7 @@ def test_the_schema_is_spelt_by_the_fields_of_the_row(kind: type[Row]) -> None:
     assert nullable == {
         name for name in found.names if NoneType in get_args(hints[name])
     }
-    assert {"commit", "accuracy"} <= nullable and "status" not in nullable
+    assert {"commit", "cuda"} <= nullable and "status" not in nullable
 
 
 @pytest.mark.parametrize(
