@@ -32,8 +32,8 @@ class Student:
 
 
 def releases(rows: Iterable[Row], coverage: Coverage) -> list[Release]:
-    """The released teachers among `rows`."""
-    found = (row for row in rows if isinstance(row, ProtectRow))
+    """The released teachers among `rows`, without those of tuning."""
+    found = (row for row in rows if isinstance(row, ProtectRow) and row.seed >= 0)
     return [seen_release(row, coverage) for row in found]
 
 

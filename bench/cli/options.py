@@ -55,6 +55,12 @@ Sweeps = Annotated[
         help="Several values of an option; several sweeps make a grid.",
     ),
 ]
+Untuned = Annotated[
+    bool, Option("--untuned", help="Run attacks as the protocol's options stand.")
+]
+Effort = Annotated[
+    int, Option(min=1, help="Train students so many times the protocol's steps.")
+]
 Engine = Annotated[str, Option(help="ray, or local: in this process.")]
 PrecisionName = Annotated[str, Option(help="fp32 or bf16, in place of the protocol's.")]
 Compiled = Annotated[

@@ -25,12 +25,15 @@ def show_plan(
     made: Plan, done: Mapping[Task, Row], store: Store, as_json: bool
 ) -> None:
     """Print the plan with what is cached."""
-    ranked = made.ranked
+    from bench.planning.plan import needed
+
+    ranked, todo = made.ranked, set(needed(made.tasks, done))
     lines = [
         {
             "key": task.key,
             "task": task.label,
             "cached": task in done,
+            "to_do": task in todo,
             "official": task in ranked,
         }
         for task in made.tasks
@@ -40,7 +43,8 @@ def show_plan(
         return
     out = console()
     for line in lines:
-        state = "cached" if line["cached"] else "to do "
+        idle = "cached" if line["cached"] else "no use"
+        state = "to do " if line["to_do"] else idle
         odd = "" if line["official"] else "  (not ranked)"
         say(out, f"{line['key']}  {state}  {line['task']}{odd}")
     say(out, f"{_count(made, len(done))}; nothing was run")
@@ -75,7 +79,7 @@ def conclude(
     publish(ordered, results, again=force)
     protocol = made.request.protocol
     varied = ablations(ordered, protocol)
-    failed = [(t, row) for t, row in rows.items() if Status(row.status).is_failure]
+    failed = [(t, row) for t, row in rows.items() if _fails(t, Status(row.status))]
     code = 1 if failed or made.broken else 0
     if as_json:
         dump(_as_json(ordered, boards(ordered, protocol), varied))
@@ -102,6 +106,14 @@ def conclude(
         say(out, f"  broken: {text}")
     say(out, f"rows in {results}; make the pages with: bench site")
     return code
+
+
+def _fails(task: Task, status: Status) -> bool:
+    """Whether it spoils the run: that some options diverge is what tries find out."""
+    from bench.stages import Try
+
+    found_out = isinstance(task, Try) and status is Status.DIVERGED
+    return status.is_failure and not found_out
 
 
 def _as_json(

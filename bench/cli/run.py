@@ -48,6 +48,8 @@ def run(
     store: options.StoreFolder = options.STORE,
     results: options.ResultsFolder = options.RESULTS,
     timeout: options.Timeout = None,
+    untuned: options.Untuned = False,
+    effort: options.Effort = 1,
     force: options.Force = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -70,6 +72,8 @@ def run(
         teachers=tuple(teacher or ()),
         precision=_one_of("precision", precision, ("", *get_args(protocols.Precision))),
         seeds=seeds,
+        untuned=untuned,
+        effort=effort,
         **_choices(set_, sweep),
     )
     how = work.How(

@@ -59,12 +59,13 @@ def do(made: Plan, done: Mapping[Task, Row], store: Store, how: How) -> dict[Tas
     from bench.engines.events import Ended
     from bench.engines.ready_queue import ReadyQueue
     from bench.engines.run_task import record
+    from bench.planning.plan import needed
 
     err = console(stderr=True)
     session = how.session(store)
     if how.compiled and not session.compiled:
         say(err, "bench: --compile is left off: on processors it gains nothing")
-    todo = [task for task in made.tasks if task not in done]
+    todo = needed(made.tasks, done)
     if not todo:
         return {}
     rows: dict[Task, Row] = {}

@@ -29,6 +29,8 @@ class ReadyQueue:
     record: Record
     emit: Listener
     running: set[Task] = field(default_factory=set)
+    failed: set[Task] = field(default_factory=set)
+    """Over, and not well."""
 
     def __post_init__(self) -> None:
         """Put the longest path first."""
@@ -46,7 +48,8 @@ class ReadyQueue:
     def next(self) -> Task | None:
         """A task that may start now, or None while all wait for others."""
         for task in self.waiting:
-            if all(parent in self.done for parent in task.parents):
+            over = self.done | self.failed if task.tolerant else self.done
+            if all(parent in over for parent in task.parents):
                 self.waiting.remove(task)
                 self.running.add(task)
                 self.emit(Started(task))
@@ -60,7 +63,9 @@ class ReadyQueue:
         if row.status == Status.OK:
             self.done.add(task)
             return
-        for child in [t for t in self.waiting if task in t.parents]:
+        self.failed.add(task)
+        children = [t for t in self.waiting if task in t.parents and not t.tolerant]
+        for child in children:
             if child in self.waiting:  # it may have been an orphan of another already
                 self.waiting.remove(child)
                 reason = f"not begun: '{task.label}' ended as {row.status}"

@@ -61,7 +61,7 @@ def run_task(task: Task, session: Session, tell: Tell) -> Row:
     parts = None
     try:
         result = _perform(task, session, device, notes)
-        parts = state_of(result.parts)
+        parts = state_of(result.parts) | dict(result.tensors)
         made = row(Status.OK, "", *result.scores)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - plugins may raise any
         status, reason = diagnosis(error)

@@ -39,7 +39,8 @@ class Coverage(Labels):
 
     def covers(self, row: Row) -> bool:
         """Whether the protocol asks for the computation of `row`."""
-        if row.dataset != self.protocol.dataset or row.seed >= self.protocol.seeds:
+        ranked = 0 <= row.seed < self.protocol.seeds  # tuning has a seed below 0
+        if row.dataset != self.protocol.dataset or not ranked:
             return False
         if not self.fits(row):
             return False
@@ -68,11 +69,24 @@ class Coverage(Labels):
         roles = {self._role(row, "defense"), self._role(row, "attack")}
         if None in roles or not self._grants(access, row.teacherless):
             return False
+        if row.effort != 1:
+            return False
         if "swept" not in roles:
-            return True
+            return self._tunes(row)
+        if row.grid != "[]":
+            return False
         # A point of a sweep meets plain plugins, and no track that is a study itself.
         ranked = [track.ranked for track in self.protocol.tracks.values()]
         return "named" in roles and access in ranked
+
+    def _tunes(self, row: StealRow) -> bool:
+        """Whether the protocol lets the attack choose from what it chose from."""
+        tuning = self.protocol.tuning
+        if tuning is None or row.grid == "[]":
+            untuned = tuning is not None and row.attack in tuning.untuned
+            return untuned or self.grid(row.attack) == row.grid
+        asked = (self.grid(row.attack), tuning.held_out)
+        return (row.grid, row.held_out) == asked
 
     def _grants(self, access: Access, teacherless: bool) -> bool:
         """Whether some track grants `access`; without a teacher only images matter."""

@@ -13,6 +13,7 @@ from bench.planning.coverage import CONTROL_DEFENSE
 from bench.planning.panel import Pair, Panel
 from bench.planning.protocol import Protocol, Track
 from bench.planning.request import Request
+from bench.planning.tuner import Tuner
 from bench.plugins.registry import Plugin
 from bench.recipe import Recipe
 from bench.stages import Data, Protect, Steal, TrainTeacher
@@ -53,6 +54,7 @@ class Cross:
             asked=asked,
         )
         self.surrogates = self._surrogates()
+        self.tuning = Tuner(self.request, self.recipes)
 
     def _surrogates(self) -> str:
         """The fingerprint of the surrogate images; empty where no track needs them.
@@ -96,14 +98,23 @@ class Cross:
                     self.notes[why] = None
                     continue
                 surrogate = access.images is ImageGrant.SURROGATE_IMAGES
-                yield Steal(
+                plain = Steal(
                     target=releases[pair.defense],
                     attack=pair.attack,
                     access=access,
                     student=self.found[student],
                     recipe=self.recipes[student],
                     surrogates=self.surrogates if surrogate else "",
+                    effort=self.request.effort,
                 )
+                yield from self.tuning.of(plain, pair, self._ranked(access))
+
+    def _ranked(self, access: Access) -> Access | None:
+        """Where the track of `access` ranks, and so tunes; None where it is a study."""
+        for track in self.tracks.values():
+            if access in track.accesses():
+                return track.ranked
+        return access  # of a control: what is granted of the teacher makes no odds
 
     def _pairs(self) -> Iterator[Pair]:
         """Those of the panel; who never asks the teacher meets the undefended alone."""

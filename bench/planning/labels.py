@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bench.planning.protocol import Protocol, Track
 from bench.plugins.spec import Kind, brackets, short_name
-from bench.results.rows import Defended, StealRow
+from bench.results.rows import Attacked, Defended
 from bench.threat.access import Access, ImageGrant, TeacherGrant
 
 
@@ -33,13 +33,13 @@ def used(row: Defended, kind: Kind) -> Used:
     if kind == "defense":
         options, defaults = row.defense_options, row.defense_defaults
         return Used(row.defense, json.loads(options), json.loads(defaults))
-    if not isinstance(row, StealRow):
+    if not isinstance(row, Attacked):
         raise ValueError(f"the row {row.key} has no attack")
     options, defaults = row.attack_options, row.attack_defaults
     return Used(row.attack, json.loads(options), json.loads(defaults))
 
 
-def access_of(row: StealRow) -> Access:
+def access_of(row: Attacked) -> Access:
     """What the attacker of `row` was granted."""
     return Access(
         TeacherGrant(row.teacher_grant),
@@ -80,9 +80,23 @@ class Labels:
         """The label of the row's defense."""
         return self.label(*used(row, "defense"))
 
-    def attack(self, row: StealRow) -> str:
-        """The label of the row's attack."""
-        return self.label(*used(row, "attack"))
+    def attack(self, row: Attacked) -> str:
+        """The label of the row's attack, and in what its tuning or effort departs."""
+        label = self.label(*used(row, "attack"))
+        words = []
+        if row.grid != self.grid(row.attack) and label == row.attack:
+            words.append("untuned" if row.grid == "[]" else "tuned otherwise")
+        if row.effort != 1:
+            words.append(f"effort={row.effort}")
+        if not words:
+            return label
+        inside = label.removeprefix(row.attack).strip("[]")
+        return f"{row.attack}[{', '.join(filter(None, [inside, *words]))}]"
+
+    def grid(self, attack: str) -> str:
+        """What the protocol lets `attack` choose from, as rows hold it."""
+        tuning = self.protocol.tuning
+        return tuning.as_json(attack) if tuning else "[]"
 
     def track(self, access: Access) -> str:
         """The name of the track that grants `access`, and what departs from its usual.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,6 +36,24 @@ class Plan:
         if not coverage.ranks:
             return set()
         return {task for task in self.tasks if coverage.covers(preview(task))}
+
+
+def needed(tasks: Sequence[Task], done: Container[Task]) -> list[Task]:
+    """Those of `tasks` that are to be done, in their order.
+
+    What is done is not; nor is what only such tasks build on, such as a try that did
+    not end well and whose choice was made without it.
+
+    Args:
+        tasks: Parents before children.
+        done: Ended well before.
+    """
+    builders = {parent for task in tasks for parent in task.parents}
+    wanted: set[Task] = set()
+    for task in reversed(tasks):
+        if task not in done and (task in wanted or task not in builders):
+            wanted |= {task, *task.parents}
+    return [task for task in tasks if task in wanted and task not in done]
 
 
 def preview(task: Task) -> Row:

@@ -5,6 +5,7 @@ It is TOML data without code, and reading it needs no torch.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -71,6 +72,28 @@ class Track(BaseModel):
         return max(self.accesses(), key=lambda access: access.queries or 0)
 
 
+class Tuning(BaseModel):
+    """How attackers tune: what they may try, and what they compare on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the granted images on which tries are compared."""
+    untuned: tuple[str, ...] = ()
+    """Attacks that are run as their options say as well: what papers print."""
+    grid: dict[str, Annotated[tuple[dict[str, Any], ...], Field(min_length=2)]]
+    """By attack, the items to try: options in place of the protocol's, and fields of
+    the student's recipe as `recipe.NAME`. The same for every defense."""
+
+    def items(self, attack: str) -> tuple[str, ...]:
+        """The items of `attack` as JSON; none where it is not tuned."""
+        return tuple(json.dumps(item) for item in self.grid.get(attack, ()))
+
+    def as_json(self, attack: str) -> str:
+        """All items of `attack`, as rows hold them."""
+        return f"[{', '.join(self.items(attack))}]"
+
+
 class Protocol(BaseModel):
     """A selection of computations, and how they are called.
 
@@ -103,6 +126,8 @@ class Protocol(BaseModel):
     """Fields of `Recipe` by network; `default` serves all that are not named."""
     options: dict[str, dict[str, Any]] = {}
     """Options by plugin, in place of the class's defaults."""
+    tuning: Tuning | None = None
+    """None tunes nothing."""
     sweeps: dict[str, dict[str, tuple[Any, ...]]] = {}
     """Values by option by plugin. One option varies at a time, all others staying as
     they are: a study of them, whose rows are shown and never ranked."""

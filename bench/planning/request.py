@@ -22,6 +22,10 @@ class Request:
     teachers: tuple[str, ...] = ()
     precision: str = ""
     seeds: int = 0
+    untuned: bool = False
+    """Every attack is run as its options say."""
+    effort: int = 1
+    """How many times the protocol's steps students are trained."""
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """`--set`: values by option by plugin; `recipe` stands for every recipe."""
     sweeps: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)

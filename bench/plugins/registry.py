@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,21 @@ class Plugin:
                 planned with.
         """
         return class_of(self.kind, self.code)(**dict(self.options))
+
+
+def varied(plugin: Plugin, options: Mapping[str, Any]) -> Plugin:
+    """`plugin` with other values of some of its options.
+
+    Raises:
+        BadOption: an option does not exist, or its value does not fit.
+        BadPlugin: it cannot be loaded.
+    """
+    if not options:
+        return plugin
+    cls, usual = class_of(plugin.kind, plugin.code), dict(plugin.options)
+    decided = options_of(cls, plugin.name, {**usual, **options})
+    label = plugin.name + brackets(decided, usual)
+    return replace(plugin, options=tuple(decided.items()), label=label)
 
 
 def installed(kind: Kind) -> dict[str, EntryPoint]:

@@ -91,7 +91,11 @@ class Run(ABC):
 
     @abstractmethod
     def keep(self, images: Tensor) -> None:
-        """Keep up to 64 of `images` `(N, C, H, W)` in [0, 1] for the site."""
+        """Keep up to 512 of `images` `(N, C, H, W)` in [0, 1] that the attack made.
+
+        The site shows some; tuning asks which of several students agrees best with the
+        teacher on the images that the others made.
+        """
 
     @abstractmethod
     def report(self, **figures: float) -> None:

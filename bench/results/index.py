@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from bench.results.rows import Defended, ProtectRow, Row, StealRow, TeacherRow, age
+from bench.results.rows import (
+    Attacked,
+    Defended,
+    ProtectRow,
+    Row,
+    StealRow,
+    TeacherRow,
+    age,
+)
 
 R = TypeVar("R", bound=Row)
 
@@ -83,7 +91,8 @@ def _question(row: Row) -> tuple[object, ...]:
     )
     if isinstance(row, Defended):
         asked += (row.defense, row.defense_options)
-    if isinstance(row, StealRow):
+    if isinstance(row, Attacked):
         asked += (row.attack, row.attack_options, row.teacher_grant, row.image_grant)
         asked += (row.fraction, row.query_budget, row.student, row.student_recipe)
+        asked += (row.effort, row.grid, row.held_out)
     return asked

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from bench.errors import BadResults, Status
 from bench.results.parquet import read, write
-from bench.results.rows import TABLES, Defended, Row, StealRow
+from bench.results.rows import TABLES, Attacked, Defended, Row
 from bench.results.store import probe
 
 
@@ -61,7 +61,7 @@ def publish(rows: Iterable[Row], results: Path, again: bool = False) -> list[Row
 def _order(row: Row) -> tuple[object, ...]:
     """By what rows are about, then by seed."""
     about: tuple[object, ...] = ("",) * 4 + (0.0, "")
-    if isinstance(row, StealRow):
+    if isinstance(row, Attacked):
         attack = (row.attack, row.attack_options, row.teacher_grant, row.image_grant)
         about = (*attack, row.fraction, row.student)
     defense = (row.defense, row.defense_options) if isinstance(row, Defended) else ()

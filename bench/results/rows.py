@@ -160,6 +160,8 @@ class Attacked(Defended):
     grid: str = "[]"
     """What tuning may choose from, as JSON: in each item the values that depart from
     `attack_options`, and from the recipe as `recipe.NAME`; empty without tuning."""
+    held_out: float = 0.0
+    """Share of the granted images on which tuning compares."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,20 +174,12 @@ class StealRow(StudentScores, Attacked, table="steal"):
 
 @dataclass(frozen=True, kw_only=True)
 class TryRow(Validation, Attacked, table="try"):
-    """One try of tuning: one item of the grid, on the tuning seed."""
-
-    item: str
-    """The item of `grid`, as JSON."""
-    held_out: float
-    """Share of the granted images that it was not trained on but validated."""
+    """One try of tuning: an attack whose options and recipe are those to be tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TuneRow(Choice, Attacked, table="tune"):
     """What tuning chose for one attack on one defense."""
-
-    held_out: float
-    """Share of the granted images that tries were validated on."""
 
 
 def age(row: Row) -> tuple[datetime, str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from bench.stages.attempt import TUNING_SEED, Attempt
 from bench.stages.protect import Protect
 from bench.stages.steal import Steal
 from bench.stages.task import Data, Result, Root, Task, with_parents
 from bench.stages.train_teacher import TrainTeacher
+from bench.stages.tries import Try
+from bench.stages.tune import Tune
 
 __all__ = [
+    "TUNING_SEED",
+    "Attempt",
     "Data",
     "Protect",
     "Result",
@@ -15,5 +20,7 @@ __all__ = [
     "Steal",
     "Task",
     "TrainTeacher",
+    "Try",
+    "Tune",
     "with_parents",
 ]

@@ -63,10 +63,11 @@ class Protect(Task):
         defense: Defense = self.defense.make()
         teacher = self.teacher.load(bench)
         undefended = Released(deepcopy(teacher))
-        views = bench.views("Protect")
         recipe, origin = self.teacher.recipe, self.teacher.network.name
-        shelf = bench.shelf(undefended, origin, "train", views, recipe.epochs)
-        run = bench.run(origin, recipe, handed=bench.handed(undefended, shelf))
+        views = bench.views("Protect", recipe)
+        epochs = recipe.epochs_of(len(bench.dataset.train))
+        shelf = bench.shelf(undefended, origin, "train", views, epochs)
+        run = bench.run(origin, recipe, handed=bench.handed(undefended, views, shelf))
         released = defense.protect(teacher, bench.training_images(views), run)
         if not isinstance(released, Released):
             raise BadPlugin(

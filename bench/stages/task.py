@@ -1,6 +1,9 @@
 """What every kind of task is: a computation with a key, what it builds on, and a row.
 
-    TrainTeacher  <-  Protect  <-  Steal
+    TrainTeacher  <-  Protect  <-  Try  <-  Tune  <-  Steal
+
+A Steal builds on the release that it attacks and on the Tune that chose its options;
+tries are done on a seed of their own, so their release is another.
 
 Nesting is the whole dependency graph. Equal computations are one task, so a set of
 Steals names every teacher and every released teacher that it needs exactly once.
@@ -24,7 +27,7 @@ from bench.recipe import Recipe
 from bench.results.rows import Row
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from bench.worker.workbench import Workbench
 
@@ -55,6 +58,8 @@ class Result:
     """Records of `bench.results.rows`, such as `StudentScores`, that the row embeds."""
     parts: Mapping[str, nn.Module]
     """Modules to keep, by name."""
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    """What else to keep, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +70,8 @@ class Task(ABC):
     """The kind of row that it ends in."""
     plural: ClassVar[str]
     """What several of them are called."""
-    keeps_weights: ClassVar[bool] = True
-    """Its weights are inputs of later tasks."""
+    tolerant: ClassVar[bool] = False
+    """It begins once its parents are over, however they ended."""
     resources: ClassVar[str] = "student"
     """Which of the command's shares of a GPU it takes: "teacher" or "student"."""
 
@@ -74,6 +79,11 @@ class Task(ABC):
     @abstractmethod
     def parents(self) -> tuple[Task, ...]:
         """What it builds on, none to several."""
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether what it leaves beside its row is an input of later tasks."""
+        return True
 
     @property
     @abstractmethod

@@ -64,7 +64,8 @@ class TrainTeacher(Root):
             return F.cross_entropy(teacher(batch.pixels), batch.labels)
 
         run = bench.run(self.network.name, self.recipe)
-        train(teacher, bench.training_images(bench.views("TrainTeacher")), loss, run)
+        views = bench.views("TrainTeacher", self.recipe)
+        train(teacher, bench.training_images(views), loss, run)
         return Result((bench.referee.teacher(teacher),), {"network": teacher})
 
     def load(self, bench: Workbench) -> nn.Module:

@@ -12,8 +12,10 @@ from bench.data import Batch
 from bench.networks.catalogue import Network, find
 from bench.plugins.run import Run, answers_of
 from bench.threat.replies import Replies
-from bench.worker.image_grid import png
 from bench.worker.notes import Notes
+
+KEPT = 512
+"""Images that are kept of an attack that makes some."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,9 @@ class TaskRun(Run):
     """Builds a network for the task's images and classes, on its device."""
     _settle: Callable[[nn.Module], nn.Module] = field(repr=False, kw_only=True)
     """Lets a module of the plugin's own compute as networks do."""
-    _score: Callable[[nn.Module], float] = field(repr=False, kw_only=True)
-    """Test accuracy, for the diagnostic curve alone: plugins are told nothing."""
+    _score: Callable[[nn.Module], float] | None = field(repr=False, kw_only=True)
+    """Test accuracy, for the diagnostic curve alone: plugins are told nothing. None
+    draws no curve."""
     _notes: Notes = field(repr=False, kw_only=True)
     _subject: nn.Module | None = field(default=None, repr=False, kw_only=True)
     """The only network whose curve is drawn; None while it is not known."""
@@ -74,12 +77,15 @@ class TaskRun(Run):
 
     def checkpoint(self, student: nn.Module) -> None:
         """Add a point to the curve, if it is the network that this task is about."""
+        if self._score is None:
+            return
         if self._subject is None or student is self._subject:
             self._notes.curve.append(self._score(student))
 
     def keep(self, images: Tensor) -> None:
-        """Make a picture of them."""
-        self._notes.samples = png(images)
+        """Note the first of them as they would be sent, in whole grey levels."""
+        few = images[:KEPT].detach().float().clamp(0, 1)
+        self._notes.made = few.mul(255).round().to(torch.uint8).cpu()
 
     def report(self, **figures: float) -> None:
         """Note the figures."""

@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Tell = Callable[[int, int, Mapping[str, float]], None]
 """Receives progress: step, of how many, losses."""
@@ -19,7 +23,8 @@ class Notes:
     curve: list[float] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
-    samples: bytes | None = None
+    made: Tensor | None = None
+    """Images that the attack kept, `(N, C, H, W)`, uint8 on the CPU."""
     classes: int | None = None
     """Of the data set, once it is loaded."""
 

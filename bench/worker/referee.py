@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.data import PLAIN, Dataset
+from bench.data import PLAIN, Dataset, Images
 from bench.errors import BadPlugin, Diverged
 from bench.plugins.base import Released
 from bench.plugins.features import features
@@ -168,6 +168,7 @@ class Referee:
         queries: int | None = None,
         best_accuracy: float | None = None,
         samples: bytes | None = None,
+        chosen: str = "{}",
     ) -> StudentScores:
         """Scores of a student, with what the attack used and kept.
 
@@ -178,6 +179,7 @@ class Referee:
             queries: Images that were answered; None where they are not counted.
             best_accuracy: The highest of its curve.
             samples: PNG of images that the attack made.
+            chosen: What tuning chose, as JSON.
         """
         replies = self.network(student, "the student")
         taught, labels = self.service(released, shelf), self._labels()
@@ -188,9 +190,33 @@ class Referee:
             kl=divergence(taught, replies),
             queries=queries,
             samples=samples,
+            chosen=chosen,
             predictions=first_classes(replies),
             correct=right_bits(replies, labels),
         )
+
+    def validation(
+        self, student: nn.Module, images: Images, released: Released
+    ) -> float:
+        """How well `student` does on granted images that it was not trained on.
+
+        Args:
+            student: In eval mode.
+            images: On the device; without labels where they are -1.
+            released: Whom it should agree with where there are no labels.
+
+        Returns:
+            The share of images whose first class is the label, or the teacher's.
+        """
+        wanted = images.labels
+        if bool((wanted < 0).any()):
+            wanted = self._firsts(released.reply, images)
+        return float((self._firsts(student, images) == wanted).float().mean())
+
+    def _firsts(self, ask: Callable[[Tensor], Tensor], images: Images) -> Tensor:
+        with torch.no_grad(), seeded(0, self.device):  # an answer may draw
+            parts = [ask(few) for few in self._shown(images.pixels)]
+        return torch.cat(parts).argmax(dim=1)
 
     def point(self, network: nn.Module) -> float:
         """Accuracy of `network`, for a curve; NaN where it replies with NaN."""

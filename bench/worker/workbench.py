@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -75,6 +75,7 @@ class Workbench:
         student: str = "",
         subject: nn.Module | None = None,
         handed: Handed | None = None,
+        curve: bool = True,
     ) -> TaskRun:
         """What the plugin meets beside its grants.
 
@@ -84,6 +85,7 @@ class Workbench:
             student: The name of the student's network.
             subject: The only network whose curve is drawn; None draws any.
             handed: The teacher that a defense is given.
+            curve: Whether any curve is drawn.
         """
         return TaskRun(
             shape=self.dataset.shape,
@@ -96,25 +98,28 @@ class Workbench:
             recipe=recipe,
             _build=self.network,
             _settle=lambda module: self._ready(Mixed(module, precision=self.precision)),
-            _score=self.referee.point,
+            _score=self.referee.point if curve else None,
             _notes=self.notes,
             _subject=subject,
             _handed=handed,
         )
 
-    def views(self, stage: str) -> ViewPlan:
-        """What each epoch shows to all who train at this `stage`.
+    def views(self, stage: str, recipe: Recipe) -> ViewPlan:
+        """What each epoch shows to all who train by `recipe` at this `stage`.
 
         The stages differ: a student does not meet the very views on which its teacher
         was trained.
         """
         seed = derive("views", stage, self.dataset.name, self.seed)
-        return ViewPlan(self.dataset.augment, seed)
+        augment = self.dataset.augment
+        if recipe.pad is not None:
+            augment = replace(augment, pad=recipe.pad)
+        return ViewPlan(augment, seed)
 
     def training_images(self, views: ViewPlan) -> TrainImages:
         """The whole training set, as its owner deals it."""
         images = self.dataset.train.to(self.device)
-        return TrainImages(images, self.dataset.augment, views)
+        return TrainImages(images, views.augment, views)
 
     def granted_images(
         self, access: Access, held_out: float = 0.0
@@ -164,10 +169,12 @@ class Workbench:
         folder = self.store.replies(name)
         return Shelf(folder, views, seen, len(self.dataset.classes))
 
-    def handed(self, undefended: Released, shelf: Shelf | None) -> Handed:
+    def handed(
+        self, undefended: Released, views: ViewPlan, shelf: Shelf | None
+    ) -> Handed:
         """The teacher that a defense is given, with its replies to training images."""
         images = self.dataset.train.to(self.device)
-        memory = Replies(undefended.reply, images, self.dataset.augment, shelf)
+        memory = Replies(undefended.reply, images, views.augment, shelf)
         return Handed(undefended.network, memory)
 
     def fill(self, parts: Mapping[str, nn.Module], key: str) -> None:

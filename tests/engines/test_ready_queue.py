@@ -20,6 +20,7 @@ class Node:
 
     label: str
     parents: tuple[Node, ...] = ()
+    tolerant: bool = False
 
 
 def line(seed: int) -> list[Node]:
@@ -32,6 +33,19 @@ def line(seed: int) -> list[Node]:
         for attack in ("kd", "dafl")
     ]
     return with_parents(students)
+
+
+def test_a_tolerant_task_waits_for_its_parents_however_they_end() -> None:
+    tries = tuple(Node(f"try {n}") for n in range(3))
+    choice = Node("choice", tries, tolerant=True)
+    student = Node("student", (choice,))
+    heard: list[Event] = []
+    ready = queue([*tries, choice, student], heard=heard)
+
+    order = drain(ready, {"try 0": "diverged", "try 2": "failed"})
+
+    assert order == [*tries, choice, student] and ready.over
+    assert ended(heard)["student"] == "ok"
 
 
 def row(status: str, reason: str = "") -> Any:

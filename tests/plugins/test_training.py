@@ -218,3 +218,39 @@ def test_a_recipe_that_is_passed_stands_above_the_runs() -> None:
 
     assert [of for _, of, _ in notes.told] == [2, 2]
     assert slope.height.item() == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize("count", [2, 5, 30])
+def test_a_length_in_steps_is_the_same_for_few_images_and_for_many(count: int) -> None:
+    recipe = Recipe(
+        steps=40,
+        batch_size=4,
+        lr=0.4,
+        momentum=0.0,
+        weight_decay=0.0,
+        lr_schedule="cosine",
+    )
+    slope, notes = Slope(), run(recipe)
+
+    train(slope, TrainImages(images(count)), lambda _: slope.height, notes)
+
+    expected = -sum(0.2 * (1 + cos(pi * step / 40)) for step in range(40))
+    assert float(slope.height.detach()) == pytest.approx(expected)
+    assert [step for step, _, _ in notes.told][-2:] == [38, 40]
+    assert len(notes.states) == 30
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs"), [(64, 10), (65, 10), (66, 5), (1, 10), (640, 1), (20, 10)]
+)
+def test_steps_are_so_many_epochs(images: int, epochs: int) -> None:
+    assert Recipe(steps=10, batch_size=64).epochs_of(images) == epochs
+
+
+def test_a_recipe_in_steps_can_be_made_longer() -> None:
+    recipe = Recipe(steps=10, milestones=(4, 8))
+
+    assert recipe.longer(3) == Recipe(steps=30, milestones=(12, 24))
+    assert recipe.longer(1) is recipe
+    with pytest.raises(ValueError, match="in epochs cannot be made longer"):
+        Recipe(epochs=3).longer(2)
