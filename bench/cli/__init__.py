@@ -25,9 +25,9 @@ app = typer.Typer(
     epilog="--debug with any command shows the traceback behind an error.",
 )
 
-from bench.cli import check, doctor, listing, publish, run, show  # noqa: E402 - they use `app`
+from bench.cli import check, doctor, listing, publish, run, show, verify  # noqa: E402 - they use `app`
 
-for part in (run, listing, show, publish, check, doctor):
+for part in (run, listing, show, publish, check, verify, doctor):
     part.register(app)
 
 

@@ -100,7 +100,7 @@ def run(
         return 0
     keep.open()
     probe(results, "results folder", "--results")
-    rows = work.do(made, done, keep, how)
+    rows = work.do(made.tasks, done, keep, how)
     return conclude(made, done, rows, results, force, keep, as_json)
 
 

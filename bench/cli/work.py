@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from bench.engines.events import Event
     from bench.engines.ready_queue import ReadyQueue
     from bench.engines.run_task import Session
-    from bench.planning.plan import Plan
     from bench.results.rows import Row
     from bench.results.store import Store
     from bench.stages import Task
@@ -53,8 +52,10 @@ class How:
         )
 
 
-def do(made: Plan, done: Mapping[Task, Row], store: Store, how: How) -> dict[Task, Row]:
-    """Do what is not done; the rows of what was done now."""
+def do(
+    tasks: Sequence[Task], done: Mapping[Task, Row], store: Store, how: How
+) -> dict[Task, Row]:
+    """Do those of `tasks` that are needed; the rows of what was done now."""
     from bench.cli.display import Display
     from bench.engines.events import Ended
     from bench.engines.ready_queue import ReadyQueue
@@ -65,7 +66,7 @@ def do(made: Plan, done: Mapping[Task, Row], store: Store, how: How) -> dict[Tas
     session = how.session(store)
     if how.compiled and not session.compiled:
         say(err, "bench: --compile is left off: on processors it gains nothing")
-    todo = needed(made.tasks, done)
+    todo = needed(tasks, done)
     if not todo:
         return {}
     rows: dict[Task, Row] = {}
@@ -86,7 +87,7 @@ def do(made: Plan, done: Mapping[Task, Row], store: Store, how: How) -> dict[Tas
             _run(queue, session, how)
         except KeyboardInterrupt:
             display.stop()
-            kept = f"{len(done) + len(rows)} of {len(made.tasks)} tasks are kept"
+            kept = f"{len(done) + len(rows)} of {len(tasks)} tasks are kept"
             say(err, f"bench: interrupted; {kept}; to go on: {session.command}")
             raise SystemExit(130) from None
     return rows

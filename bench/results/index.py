@@ -41,7 +41,7 @@ class Results:
         """
         latest: dict[object, Row] = {}
         for row in sorted(self.rows, key=age):
-            latest[_question(row)] = row
+            latest[question(row), row.seed] = row
         return Results(list(latest.values()))
 
     @cached_property
@@ -79,7 +79,8 @@ class Results:
         return found
 
 
-def _question(row: Row) -> tuple[object, ...]:
+def question(row: Row) -> tuple[object, ...]:
+    """What `row` answers, whatever its seed."""
     asked: tuple[object, ...] = (
         row.table,
         row.dataset,
@@ -87,7 +88,6 @@ def _question(row: Row) -> tuple[object, ...]:
         row.precision,
         row.teacher,
         row.teacher_recipe,
-        row.seed,
     )
     if isinstance(row, Defended):
         asked += (row.defense, row.defense_options)
