@@ -50,10 +50,11 @@ def site(
     from bench.results.index import Results
     from bench.results.literature import literature
     from bench.results.publish import published
+    from bench.results.verified import verified
 
     results, out = results.expanduser(), out.expanduser()
     if not results.exists():
         raise BadResults(f"there is no folder {results}; make one with: bench run")
     overview = Overview(Results(published(results)), shown(protocol))
-    count = build(overview, out, literature(results))
+    count = build(overview, out, literature(results), verified(results))
     say(console(), f"{count} pages; open {(out / 'index.html').resolve()}")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.boards.again import Band, band_of
 from bench.cli import options, work
 from bench.cli.terminal import console, say
 from bench.errors import BadOption, BenchError, Status
@@ -48,6 +47,7 @@ def verify(
     must lie where the row's sister seeds say. Name a plugin of your own as for
     `bench run`.
     """
+    from bench.boards.again import Band, band_of
     from bench.results.publish import published
     from bench.results.verified import Verified, add
 

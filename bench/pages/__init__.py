@@ -22,6 +22,7 @@ from bench.pages import (
     defense,
     formats,
     leaderboard,
+    method,
     papers,
     portrait_charts,
     run,
@@ -29,14 +30,27 @@ from bench.pages import (
 from bench.pages.site import Page, Site
 from bench.results.literature import Reported
 from bench.results.rows import Row
+from bench.results.verified import Verified
 
 MARK = ".distill-bench-site"
 """An empty file in every folder that holds a site, so that no other is replaced."""
-PAGES = (leaderboard.pages, papers.pages, defense.pages, attack.pages, run.pages)
+PAGES = (
+    leaderboard.pages,
+    method.pages,
+    papers.pages,
+    defense.pages,
+    attack.pages,
+    run.pages,
+)
 """What makes the pages, a kind each."""
 
 
-def build(overview: Overview, out: Path, reported: Sequence[Reported] = ()) -> int:
+def build(
+    overview: Overview,
+    out: Path,
+    reported: Sequence[Reported] = (),
+    verified: Sequence[Verified] = (),
+) -> int:
     """Write the whole site into the folder `out`; returns how many pages it has.
 
     It is made aside and takes the place of an older one at once.
@@ -45,11 +59,12 @@ def build(overview: Overview, out: Path, reported: Sequence[Reported] = ()) -> i
         overview: Rows of all tables, in the words of protocols.
         out: The folder.
         reported: What papers print, to be set beside the rows.
+        verified: Rows that were done again elsewhere.
 
     Raises:
         Unfit: the folder takes no files, or holds other people's.
     """
-    site = Site(overview, reported)
+    site = Site(overview, reported, verified)
     environment = _environment(site)
     texts = {page.path: _render(page, environment) for page in _pages(site)}
     if out.exists() and any(out.iterdir()) and not (out / MARK).exists():

@@ -25,7 +25,7 @@ GROUPS = {
     "provenance": "revision version commit dirty command started seconds peak_memory",
 }
 """The columns of a row as its page groups them; the last group has all others."""
-DRAWN = BULKY | {"curve"}
+DRAWN = BULKY | {"curve", "validations", "tries"}
 """Columns that are no text."""
 
 SHARES = {

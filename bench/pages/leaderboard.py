@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from bench.boards.columns import COLUMNS, track
 from bench.pages.site import Page, Site
+from bench.results.rows import TryRow, TuneRow
 
 
 def pages(site: Site) -> Iterator[Page]:
     """The leaderboard; its columns are those of the terminal."""
-    rows = sorted(site.rows, key=lambda row: (row.dataset, site.title(row), row.key))
+    runs = (row for row in site.rows if not isinstance(row, TryRow | TuneRow))
+    rows = sorted(runs, key=lambda row: (row.dataset, site.title(row), row.key))
     yield Page(
         "index.html",
         "index.html",

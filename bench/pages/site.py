@@ -13,10 +13,11 @@ from bench import entry_points
 from bench.boards.overview import Overview
 from bench.boards.seen import Release, Student, name_of
 from bench.pages.formats import address_of, plugin_address
-from bench.planning.labels import used
+from bench.planning.labels import access_of, used
 from bench.plugins.spec import Kind
 from bench.results.literature import Reported
-from bench.results.rows import Defended, ProtectRow, Row, StealRow
+from bench.results.rows import Attacked, Defended, ProtectRow, Row, TuneRow
+from bench.results.verified import Verified
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Site:
 
     overview: Overview
     reported: Sequence[Reported] = ()
+    verified: Sequence[Verified] = ()
+    """Rows that were done again elsewhere."""
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -66,15 +69,23 @@ class Site:
         """The labels that have a page, in order."""
         return sorted({*self.releases, *self.students_by_defense})
 
+    def has(self, key: str) -> bool:
+        """Whether a row of that key has a page."""
+        return key in self.overview.results.by_key
+
     def title(self, row: Row) -> str:
         """What the row's task did, in a few words."""
         words = self.overview.words(row)
-        if isinstance(row, StealRow):
+        seed = f"seed {row.seed}" if row.seed >= 0 else "for tuning"
+        if isinstance(row, TuneRow):
+            who = f"{row.attack} from {words.defense(row)} to {row.student}"
+            return f"What tuning chose: {who}, {access_of(row)}"
+        if isinstance(row, Attacked):
             who = f"{words.attack(row)} from {words.defense(row)}"
-            return f"{who} to {row.student}, seed {row.seed}"
+            return f"{who} to {row.student}, {seed}"
         if isinstance(row, ProtectRow):
-            return f"{row.teacher} protected by {words.defense(row)}, seed {row.seed}"
-        return f"{row.teacher} as undefended teacher, seed {row.seed}"
+            return f"{row.teacher} protected by {words.defense(row)}, {seed}"
+        return f"{row.teacher} as undefended teacher, {seed}"
 
     def address(self, row: Row) -> str:
         """The page of `row`, below the site's folder."""

@@ -15,6 +15,7 @@ from bench.results.rows import (
     Row,
     StealRow,
     TeacherRow,
+    TuneRow,
     age,
 )
 
@@ -62,6 +63,11 @@ class Results:
     def of(self, kind: type[R]) -> list[R]:
         """The rows of one kind, in their order."""
         return [row for row in self.rows if isinstance(row, kind)]
+
+    @cached_property
+    def choices(self) -> Sequence[TuneRow]:
+        """What tuning chose."""
+        return self.of(TuneRow)
 
     def parent(self, row: Row) -> Row | None:
         """What the task of `row` was built on, if it is here."""

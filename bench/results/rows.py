@@ -181,6 +181,9 @@ class TryRow(Validation, Attacked, table="try"):
 class TuneRow(Choice, Attacked, table="tune"):
     """What tuning chose for one attack on one defense."""
 
+    tries: list[str] = field(default_factory=list)
+    """Keys of the tries, in the order of the grid."""
+
 
 def age(row: Row) -> tuple[datetime, str]:
     """Sorts rows from the first that was started to the last; equal ones by key."""

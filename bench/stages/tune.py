@@ -63,7 +63,8 @@ class Tune(Attempt):
 
     def columns(self) -> dict[str, Any]:
         """Those of the attempt, the grid and the share held out."""
-        known = {"grid": self.grid, "held_out": self.held_out}
+        tries = [one.key for one in self.tries]
+        known = {"grid": self.grid, "held_out": self.held_out, "tries": tries}
         return super().columns() | known
 
     def perform(self, bench: Workbench) -> Result:
