@@ -1,4 +1,4 @@
-"""What a fixed teacher replies, remembered by view, epoch by epoch.
+"""What a fixed teacher replies, remembered by view.
 
 Students of one teacher who train on the same images under one plan of views ask the
 same questions, whatever their seed, network, temperature or options. The first to reach
@@ -6,7 +6,11 @@ an epoch asks about all of it and leaves a table on disk; the others read it:
 
     STORE/replies/<teacher and images>/<epoch>.safetensors
 
-each with log-probabilities `(N, K)`, the images in their order. A table comes from
+Where an image has no more views than there will be epochs, a table holds one view of
+every image in place of one epoch, `view-<code>.safetensors`: a few images that are seen
+many times are then asked about once a view.
+
+Each has log-probabilities `(N, K)`, the images in their order. A table comes from
 batches of one size in one order, so on processors it is the same to the bit whoever
 makes it, and a student learns the same whether it was found or made.
 
@@ -47,7 +51,8 @@ class Shelf:
     views: ViewPlan
     """Lays down which views an epoch shows."""
     horizon: int
-    """Epochs of other views that the student at hand will see."""
+    """Epochs of other views that the student at hand will see, or views of an image
+    where those are fewer: so many tables there are."""
     classes: int
     """K."""
 
@@ -68,6 +73,8 @@ class Replies:
     """The views that the epoch shows, `(N,)`."""
     _table: Tensor | None = field(default=None, init=False)
     """The replies to them, `(N, K)`."""
+    _tables: Tensor | None = field(default=None, init=False)
+    """The replies to all views, `(codes, N, K)`, where tables are by view."""
 
     def __post_init__(self) -> None:
         if self.shelf is not None:
@@ -81,12 +88,24 @@ class Replies:
 
     def __call__(self, view: Tensor) -> Tensor:
         """Log-probabilities `(B, K)` for each `view` in `(B,)`."""
-        rows = view // self.augment.codes
+        codes = self.augment.codes
+        rows = view // codes
+        if self.shelf is not None and self._by_view(self.shelf):
+            return self._all(self.shelf)[view % codes, rows]
         table = self._find(rows, view)
         with torch.no_grad():
             if table is None:
                 return self.answer(self.images.seen(view, self.augment))
             return table[rows]
+
+    def _by_view(self, shelf: Shelf) -> bool:
+        return self.augment.codes <= shelf.horizon
+
+    def _all(self, shelf: Shelf) -> Tensor:
+        if self._tables is None:
+            tables = [self._get(shelf, code) for code in range(self.augment.codes)]
+            self._tables = torch.stack(tables)
+        return self._tables
 
     def _find(self, rows: Tensor, view: Tensor) -> Tensor | None:
         """The table that holds each `view`: that of this epoch, or of the next."""
@@ -101,41 +120,45 @@ class Replies:
         self._table = self._get(self.shelf, self._epoch)
         return self._table
 
-    def _views(self, shelf: Shelf, epoch: int) -> Tensor:
-        drawn = shelf.views.views(epoch, len(self.images))
-        return drawn.to(self.images.labels.device)
+    def _views(self, shelf: Shelf, number: int) -> Tensor:
+        """The views of the table of that number."""
+        if self._by_view(shelf):
+            shown = torch.arange(len(self.images)) * self.augment.codes + number
+        else:
+            shown = shelf.views.views(number, len(self.images))
+        return shown.to(self.images.labels.device)
 
-    def _get(self, shelf: Shelf, epoch: int) -> Tensor:
+    def _get(self, shelf: Shelf, number: int) -> Tensor:
         try:
-            table = self._read(shelf, epoch)
+            table = self._read(shelf, number)
         except (OSError, SafetensorError):
             # No place, or a broken file: then it is computed for this student alone.
             with suppress(OSError):
-                _path(shelf, epoch).unlink()
-            table = self._compute(shelf, epoch)
+                self._path(shelf, number).unlink()
+            table = self._compute(shelf, number)
         return table.to(self.images.labels.device)
 
-    def _read(self, shelf: Shelf, epoch: int) -> Tensor:
-        """The table of `epoch`; while another makes it, the next ones are made here."""
-        path = _path(shelf, epoch)
+    def _read(self, shelf: Shelf, number: int) -> Tensor:
+        """A table by number; while another makes it, the next ones are made here."""
+        path = self._path(shelf, number)
         while not path.exists():
-            ahead = range(epoch, max(shelf.horizon, epoch + 1))
+            ahead = range(number, max(shelf.horizon, number + 1))
             if not any(self._make(shelf, later) for later in ahead):
                 time.sleep(0.02)
         return load_file(path)["replies"]
 
-    def _make(self, shelf: Shelf, epoch: int) -> bool:
-        """Make the table of `epoch`, unless it is there or another is at it."""
-        path = _path(shelf, epoch)
+    def _make(self, shelf: Shelf, number: int) -> bool:
+        """Make a table by number, unless it is there or another is at it."""
+        path = self._path(shelf, number)
         if path.exists():
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{epoch}.{uuid4().hex[:8]}.part")
+        part = path.with_name(f"{path.stem}.{uuid4().hex[:8]}.part")
         try:
             with FileLock(path.with_suffix(".lock"), blocking=False):
                 if path.exists():
                     return False
-                save_file({"replies": self._compute(shelf, epoch)}, part)
+                save_file({"replies": self._compute(shelf, number)}, part)
                 part.replace(path)
         except Timeout:
             return False
@@ -143,14 +166,14 @@ class Replies:
             part.unlink(missing_ok=True)
         return True
 
-    def _compute(self, shelf: Shelf, epoch: int) -> Tensor:
+    def _compute(self, shelf: Shelf, number: int) -> Tensor:
         size = self.images.at_once(self.images.pixels.device)
-        views = self._views(shelf, epoch).split(size)
+        views = self._views(shelf, number).split(size)
         with torch.no_grad():
             seen = (self.images.seen(view, self.augment) for view in views)
             replies = [self.answer(pixels).float() for pixels in seen]
         return torch.cat(replies).cpu().contiguous()
 
-
-def _path(shelf: Shelf, epoch: int) -> Path:
-    return shelf.folder / f"{epoch}.safetensors"
+    def _path(self, shelf: Shelf, number: int) -> Path:
+        name = f"view-{number}" if self._by_view(shelf) else str(number)
+        return shelf.folder / f"{name}.safetensors"

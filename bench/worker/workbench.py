@@ -165,9 +165,9 @@ class Workbench:
         facts = (self.dataset.name, self.dataset.fingerprint, len(self.dataset.train))
         made = (self.precision, self.compiled, self.seed)
         name = shelf_name(released, self.device, origin, what, views, *facts, *made)
-        seen = epochs if views.augment.codes > 1 else 1
+        tables = min(epochs, views.augment.codes)
         folder = self.store.replies(name)
-        return Shelf(folder, views, seen, len(self.dataset.classes))
+        return Shelf(folder, views, tables, len(self.dataset.classes))
 
     def handed(
         self, undefended: Released, views: ViewPlan, shelf: Shelf | None

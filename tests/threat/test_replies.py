@@ -198,6 +198,22 @@ def test_without_a_shelf_or_room_on_it_every_batch_is_asked_about(
     assert (tmp_path / "shelf").exists() == (spare == 0)
 
 
+def test_where_views_are_few_each_is_asked_about_once_for_all_epochs(
+    teacher: Teacher, toy_images: Images, tmp_path: Path
+) -> None:
+    shelf = shelf_in(tmp_path, MOVED, horizon=MOVED.codes)
+    dealt = TrainImages(toy_images, MOVED, shelf.views)
+    replies = Replies(teacher, toy_images, MOVED, shelf)
+
+    epochs = [epoch_of(replies, dealt, size=16, seed=epoch) for epoch in range(30)]
+
+    assert sum(teacher.asked) == 48 * MOVED.codes
+    assert tables(tmp_path) == {f"view-{n}.safetensors" for n in range(MOVED.codes)}
+    live = Replies(teacher, toy_images, MOVED)
+    for view, reply in epochs[-1].items():
+        assert torch.allclose(reply, live(torch.tensor([view]))[0], atol=1e-6)
+
+
 def test_plain_images_make_one_table_for_all_epochs(
     teacher: Teacher, toy_images: Images, tmp_path: Path
 ) -> None:
@@ -208,7 +224,7 @@ def test_plain_images_make_one_table_for_all_epochs(
     epochs = [epoch_of(replies, dealt, size=16, seed=epoch) for epoch in range(5)]
 
     assert teacher.asked == [48]
-    assert tables(tmp_path) == {"0.safetensors"}
+    assert tables(tmp_path) == {"view-0.safetensors"}
     for later in epochs[1:]:
         assert all(torch.equal(reply, epochs[0][view]) for view, reply in later.items())
 
