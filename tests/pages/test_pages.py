@@ -87,7 +87,7 @@ def test_there_is_a_page_for_every_defense_attack_and_run_and_samples_beside_it(
     assert {"defense/nasty.html", "defense/none.html"} <= names
     assert {"attack/kd.html", "attack/dafl.html", "attack/scratch.html"} <= names
     assert {f"run/{row.key}.html" for row in table()} <= names
-    assert len(names) == 2 + 2 + 3 + len(table())
+    assert len(names) == 3 + 2 + 3 + len(table())
     assert (site / "run" / f"{DAFL.key}.png").read_bytes() == PNG
     assert f"../run/{DAFL.key}.png" in Page(site / "attack" / "dafl.html").targets
 
@@ -239,7 +239,7 @@ def test_labels_with_options_make_addresses_that_are_file_names(
 def test_no_rows_make_a_page_and_a_defense_without_releases_has_one(
     tmp_path: Path,
 ) -> None:
-    assert build(Overview(Results([]), [PROTOCOL]), tmp_path) == 2
+    assert build(Overview(Results([]), [PROTOCOL]), tmp_path) == 3
     assert "No official rows yet" in Page(tmp_path / "index.html").text
 
     made([row for row in table() if not isinstance(row, ProtectRow)], tmp_path)

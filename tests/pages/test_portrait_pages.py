@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from bench.boards.overview import Overview
 from bench.pages import build
 from bench.results.index import Results
 from bench.results.parquet import read, write
-from bench.results.rows import BULKY, ProtectRow
+from bench.results.rows import ProtectRow
 from bench.results.scores import Portrait
 from bench.testing.protocol import PROTOCOL
 from bench.testing.rows import release_row
 
-DRAWN = BULKY - {"samples"}
+DRAWN = {f.name for f in fields(Portrait)}
 
 
 def drawn(classes: int = 4, likely: Sequence[int] = (), shift: float = 0) -> Portrait:

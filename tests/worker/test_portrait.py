@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from io import BytesIO
 from math import exp, inf, log
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.cli.show import _row
 from bench.data import PLAIN, Dataset, Images
 from bench.errors import TimedOut
 from bench.plugins.base import Released
-from bench.results.rows import BULKY
+from bench.results.scores import Portrait
 from bench.stages import Protect, Steal
 from bench.worker import portrait
 from bench.worker.portrait import (
@@ -33,7 +34,7 @@ from bench.worker.portrait import (
 from bench.worker.referee import Referee
 
 CLASSES = 4
-COLUMNS = BULKY - {"samples"}
+COLUMNS = {f.name for f in fields(Portrait)}
 CPU = torch.device("cpu")
 
 
