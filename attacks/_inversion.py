@@ -7,7 +7,7 @@ from math import log
 import torch
 from torch import Tensor, nn
 
-from bench import Run, Skipped
+from bench import NotApplicable, Run
 
 
 def bn_gap(inputs: Tensor, mean: Tensor, var: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class Watched:
         """Listen at every BatchNorm2d of `network` that keeps statistics.
 
         Raises:
-            Skipped: there is none.
+            NotApplicable: there is none.
         """
         self.network = network
         self._gaps: list[Tensor] = []
@@ -82,7 +82,9 @@ class Watched:
                 layer.register_forward_pre_hook(self._read)
                 listening += 1
         if not listening:
-            raise Skipped("the released network has no BatchNorm2d with statistics")
+            raise NotApplicable(
+                "the released network has no BatchNorm2d with statistics"
+            )
 
     def _read(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         mean, var = layer.get_buffer("running_mean"), layer.get_buffer("running_var")

@@ -10,10 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks._distillation import AnnealedSGD, soft_loss
+from attacks._distillation import AnnealedSGD, Form, Target, target_loss
 from attacks._generator import Generator
-from bench import Attack, NoImages, Paper, Run, Skipped, Weights, features
-from bench.options import Count, Positive, Weight
+from attacks._made import Latest, shifted
+from bench import (
+    Attack,
+    NoImages,
+    NotApplicable,
+    Paper,
+    Run,
+    Skipped,
+    Weights,
+    features,
+)
+from bench.options import Count, NonNegative, Positive, Weight
 
 
 def generator_loss(
@@ -50,7 +60,8 @@ class DAFL(Attack[Weights, NoImages]):
 
     The generator minimises `generator_loss` on the teacher's outputs; the student
     minimises KL(softmax(z_T) || softmax(z_S)) on the same images, detached, at
-    temperature 1. Nothing of the student reaches the generator.
+    temperature 1, unless the options put another loss in its place. Nothing of the
+    student reaches the generator.
 
     A generator whose images the teacher puts into few classes has collapsed: when the
     entropy of the mean prediction over the last tenth of the iterations is below half
@@ -67,6 +78,7 @@ class DAFL(Attack[Weights, NoImages]):
         "https://arxiv.org/abs/1904.01186",
     )
     brief: ClassVar = {"iterations": 4, "batch_size": 16, "latent": 8, "width": 8}
+    lengths: ClassVar = ("iterations",)
 
     iterations: Count = 240_000
     """Steps of each network; the authors' 2,000 epochs of 120 for CIFAR-10."""
@@ -87,6 +99,16 @@ class DAFL(Attack[Weights, NoImages]):
     """For CIFAR-10; the weights differ by data set."""
     entropy: Weight = 5.0
     activation: Weight = 0.01
+    tau: Positive = 1.0
+    """Temperature of the student's loss; the paper has none, which is 1."""
+    form: Form = "kl"
+    """Of that loss: `kl`, `dist` or `standardised`."""
+    student_loss: Target = "soft"
+    """`argmax` learns CE(z_S, argmax z_T) instead: what a teacher with misleading
+    confidences cannot disturb."""
+    shift: NonNegative = 0
+    """Pixels by which the student's images are moved at random, zeros moving in; the
+    teacher is asked about them again."""
 
     def steal(
         self, student: nn.Module, teacher: Weights, images: NoImages, run: Run
@@ -95,8 +117,8 @@ class DAFL(Attack[Weights, NoImages]):
 
         Raises:
             Diverged: a loss is not finite any more.
-            Skipped: the released network has no linear layer, or the image size is no
-                multiple of 4.
+            NotApplicable: the released network's logits come out of no `nn.Linear`.
+            Skipped: the image size is no multiple of 4.
         """
         if run.shape[1] % 4 or run.shape[2] % 4:
             raise Skipped(f"images of {run.shape[1:]} pixels are no multiple of 4")
@@ -108,6 +130,7 @@ class DAFL(Attack[Weights, NoImages]):
         )
         sgd = AnnealedSGD(student, self.student_lr, self.iterations)
         late = torch.zeros(run.classes, device=run.device)
+        latest = Latest()
 
         generator.train()
         with features(teacher.network) as seen:
@@ -120,11 +143,13 @@ class DAFL(Attack[Weights, NoImages]):
                 made = generator(noise)  # (B, C, H, W)
                 logits: Tensor = teacher.network(made)  # (B, K)
                 if seen.last is None:
-                    raise Skipped("the released network has no linear layer")
+                    raise NotApplicable("its logits come out of no linear layer")
                 make = generator_loss(
                     logits, seen.last, self.one_hot, self.entropy, self.activation
                 )
-                learn = soft_loss(student(made.detach()), logits.detach(), tau=1.0)
+                latest.add(made)
+                shown = made.detach(), logits.detach()
+                learn = self._lesson(student, teacher, *shown, run)
                 adam.zero_grad()
                 make.backward()
                 adam.step()
@@ -134,7 +159,16 @@ class DAFL(Attack[Weights, NoImages]):
                     late += logits.detach().softmax(dim=1).mean(dim=0)
 
         self._judge(late, run)
-        run.keep(made.detach())
+        run.keep(latest.images())
+
+    def _lesson(
+        self, student: nn.Module, teacher: Weights, made: Tensor, seen: Tensor, run: Run
+    ) -> Tensor:
+        """The student's loss on images `made`, of which the teacher said `seen`."""
+        if self.shift:
+            made = shifted(made, self.shift, run.generator)
+            seen = teacher.network(made)
+        return target_loss(student(made), seen, self.student_loss, self.tau, self.form)
 
     def _judge(self, late: Tensor, run: Run) -> None:
         """Report how evenly late images fall into classes, from sums `(K,)`."""

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks._distillation import AnnealedSGD, soft_loss
+from attacks._distillation import AnnealedSGD, Form, Target, target_loss
 from attacks._inversion import Pool, Watched, balanced, divergence, total_variation
+from attacks._made import KEPT, shifted
 from bench import Attack, NoImages, Paper, Run, Weights
 from bench.options import Count, NonNegative, Positive, Weight
 
@@ -30,7 +31,8 @@ class DeepInversion(Attack[Weights, NoImages]):
     BatchNorm2d layers, TV is `total_variation` and JS `divergence`, through which the
     gradient reaches x by both networks. Each step sees the images rolled by up to
     `jitter` pixels. After a batch the student takes `lessons` steps on the pool:
-    tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau)).
+    tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau)), or what `form` or `student_loss`
+    put in its place.
 
     With `compete` it is Adaptive DeepInversion: images on which the two disagree.
 
@@ -49,7 +51,9 @@ class DeepInversion(Attack[Weights, NoImages]):
     Unlike there, JS is computed as it stands: neither are probabilities clipped to
     [0.01, 0.99], nor JS itself to [0, 1], which in nats it cannot leave.
     The authors never released how the student is trained (their issues 9, 18 and 30):
-    the pool is drawn from at random, without augmentation.
+    the pool is drawn from at random, without augmentation unless `shift` asks for it.
+    Twice the effort is twice the `batches`: twice the images, and with them twice the
+    student's steps; more `steps` for the same images gain little.
     """
 
     paper = Paper(
@@ -58,6 +62,7 @@ class DeepInversion(Attack[Weights, NoImages]):
         "https://arxiv.org/abs/1912.08795",
     )
     brief: ClassVar = {"batches": 2, "batch_size": 16, "steps": 3, "lessons": 2}
+    lengths: ClassVar = ("batches",)
 
     batches: Count = 1000
     """Batches to make; with 256 images each, the authors' answer for CIFAR-10
@@ -84,6 +89,14 @@ class DeepInversion(Attack[Weights, NoImages]):
     tau: Positive = 3.0
     """Temperature of the student's lessons; the authors' answer
     (https://github.com/NVlabs/DeepInversion/issues/9)."""
+    form: Form = "kl"
+    """Of that loss: `kl`, `dist` or `standardised`."""
+    student_loss: Target = "soft"
+    """`argmax` learns CE(z_S, argmax z_T) instead: what a teacher with misleading
+    confidences cannot disturb."""
+    shift: NonNegative = 0
+    """Pixels by which the images of a lesson are moved at random, zeros moving in; the
+    teacher is asked about them again."""
     student_lr: Positive = 0.1
     """Of SGD with momentum 0.9 and weight decay 5e-4, divided by 10 at 40 and 80 % of
     all lessons: as in `dafl`, for want of the authors'."""
@@ -95,7 +108,7 @@ class DeepInversion(Attack[Weights, NoImages]):
 
         Raises:
             Diverged: a loss is not finite any more.
-            Skipped: the released network has no BatchNorm2d with statistics.
+            NotApplicable: the released network has no BatchNorm2d with statistics.
         """
         watched = Watched(teacher.network)
         pool = Pool(self.batches * self.batch_size, run)
@@ -113,14 +126,14 @@ class DeepInversion(Attack[Weights, NoImages]):
             pool.add(made, logits)
             unusual += gap
             on_target += (logits.argmax(dim=1) == targets).sum()
-            learn = self._teach(student, pool, sgd, run)
+            learn = self._teach(student, teacher, pool, sgd, run)
             step.log(synthesis=synthesis, student=learn, bn=gap)
 
         hits = float(on_target) / len(pool)
         run.report(bn_loss=float(unusual) / self.batches, target_accuracy=hits)
         if hits < 0.5:
             run.flag("inversion failed")
-        run.keep(made.float() / 255)
+        run.keep(pool.pixels[-KEPT:].float() / 255)
 
     def loss(
         self, x: Tensor, targets: Tensor, teacher: Watched, student: nn.Module
@@ -167,12 +180,22 @@ class DeepInversion(Attack[Weights, NoImages]):
         return pixels.mul(255).round().to(torch.uint8), loss.detach()
 
     def _teach(
-        self, student: nn.Module, pool: Pool, sgd: AnnealedSGD, run: Run
+        self,
+        student: nn.Module,
+        teacher: Weights,
+        pool: Pool,
+        sgd: AnnealedSGD,
+        run: Run,
     ) -> Tensor:
         """Let `student` learn from the pool. The last loss."""
         student.train()
         for _ in range(self.lessons):
             pixels, logits = pool.draw(self.batch_size, run.generator)
-            learn = soft_loss(student(pixels), logits, self.tau)
+            if self.shift:
+                pixels = shifted(pixels, self.shift, run.generator)
+                logits = teacher.network(pixels)
+            learn = target_loss(
+                student(pixels), logits, self.student_loss, self.tau, self.form
+            )
             sgd.minimize(learn)
         return learn.detach()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from attacks._distillation import affordable
 from bench import Attack, Batch, HardLabels, Paper, Run, TrainImages, train
+from bench.options import Share
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class LabelKD(Attack[HardLabels, TrainImages]):
         "https://arxiv.org/abs/2012.12877",
     )
 
+    label_smoothing: Share = 0.0
+    """Share of each named class that is spread over all classes; the paper
+    smooths true labels alone."""
+
     def steal(
         self, student: nn.Module, teacher: HardLabels, images: TrainImages, run: Run
     ) -> None:
@@ -46,6 +51,8 @@ class LabelKD(Attack[HardLabels, TrainImages]):
 
         def loss(batch: Batch) -> Tensor:
             named = teacher(batch.pixels, batch.view)  # (B,)
-            return F.cross_entropy(student(batch.pixels), named)
+            return F.cross_entropy(
+                student(batch.pixels), named, label_smoothing=self.label_smoothing
+            )
 
         train(student, affordable(images, teacher, run), loss, run)

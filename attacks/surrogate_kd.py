@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from attacks._distillation import affordable, soft_loss
+from attacks._distillation import Form, affordable, soft_loss
 from bench import Attack, Batch, Paper, Run, SoftLabels, SurrogateImages, train
 from bench.options import Positive
 
@@ -15,7 +15,7 @@ from bench.options import Positive
 class SurrogateKD(Attack[SoftLabels, SurrogateImages]):
     """Match the teacher's replies to images of something else; there are no labels.
 
-    L = tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau))
+    L = tau^2 KL(softmax(z_T / tau) || softmax(z_S / tau)), or another `form` of it
 
     The control that bounds the worth of data-free attacks, for images of another kind
     are free: the DAFL paper prints 90.65 % for them on CIFAR-10, beside 92.22 % for its
@@ -36,6 +36,10 @@ class SurrogateKD(Attack[SoftLabels, SurrogateImages]):
     tau: Positive = 1.0
     """The temperature; the paper's cross-entropy with the replies has the gradient of
     temperature 1."""
+    form: Form = "kl"
+    """`kl` is the paper's; `dist` (https://arxiv.org/abs/2205.10536) compares
+    correlations, `standardised` (https://arxiv.org/abs/2403.01427) standardised
+    logits."""
 
     def steal(
         self,
@@ -54,6 +58,6 @@ class SurrogateKD(Attack[SoftLabels, SurrogateImages]):
 
         def loss(batch: Batch) -> Tensor:
             reply = teacher(batch.pixels, batch.view)  # (B, K)
-            return soft_loss(student(batch.pixels), reply, self.tau)
+            return soft_loss(student(batch.pixels), reply, self.tau, self.form)
 
         train(student, affordable(images, teacher, run), loss, run)

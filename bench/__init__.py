@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.data import Batch as Batch
+    from bench.errors import NotApplicable as NotApplicable
     from bench.errors import Skipped as Skipped
     from bench.plugins.base import Attack as Attack
     from bench.plugins.base import Defense as Defense
@@ -37,7 +38,7 @@ every task's key, so rows of an older revision are never mistaken for current on
 
 _ROOMS = {
     "data": "Batch",
-    "errors": "Skipped",
+    "errors": "NotApplicable Skipped",
     "plugins.base": "Attack Defense Paper Released",
     "plugins.features": "features",
     "plugins.run": "Run check_finite",

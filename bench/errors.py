@@ -12,6 +12,7 @@ BenchError                  exit code 2 unless said otherwise
     ├── Diverged            a loss is not finite any more
     ├── TimedOut            the task ran past its limit
     ├── Skipped             the plugin declines this task, with the reason
+    │   └── NotApplicable   the attack has no hold on a network of this kind
     └── Denied              an attack reached past its threat model
         └── BudgetExhausted it asked for more answers than it was granted
 """
@@ -33,13 +34,15 @@ class Status(StrEnum):
     DIVERGED = "diverged"
     TIMEOUT = "timeout"
     SKIPPED = "skipped"
+    NOT_APPLICABLE = "not_applicable"
+    """The attack has no hold on a network of this kind: no result is missing."""
     UNFIT = "unfit"
     """The machine that was to do it lacks something, such as the data set."""
 
     @property
     def is_failure(self) -> bool:
         """Whether a command in which it happens ends with 1."""
-        return self not in (Status.OK, Status.SKIPPED)
+        return self not in (Status.OK, Status.SKIPPED, Status.NOT_APPLICABLE)
 
 
 class BenchError(Exception):
@@ -121,6 +124,16 @@ class Skipped(Stopped):
     """The plugin declines this task, with the reason."""
 
     status = Status.SKIPPED
+
+
+class NotApplicable(Skipped):
+    """The attack has no hold on a network of this kind, such as one without BatchNorm.
+
+    It is for what the released network lacks, and no defense loses its rank by it;
+    `Skipped` is for what the task lacks, such as images of a size that fits.
+    """
+
+    status = Status.NOT_APPLICABLE
 
 
 class Denied(Stopped):
