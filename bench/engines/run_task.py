@@ -50,7 +50,6 @@ def run_task(task: Task, session: Session, tell: Tell) -> Row:
 
     from bench.worker import provenance
     from bench.worker.notes import Notes, now_and_then
-    from bench.worker.weights import state_of
 
     torch.set_num_threads(session.threads)
     device = torch.device(session.device)
@@ -58,18 +57,18 @@ def run_task(task: Task, session: Session, tell: Tell) -> Row:
     provenance.forget_peak(device)
     notes = Notes(now_and_then(tell))
     row = _Record(task, session, device, notes)
-    parts = None
+    kept = None
     try:
         result = _perform(task, session, device, notes)
-        parts = state_of(result.parts) | dict(result.tensors)
+        kept = result.tensors
         made = row(Status.OK, "", *result.scores)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - plugins may raise any
         status, reason = diagnosis(error)
         if status is Status.FAILED:
             session.store.log(task.key, traceback.format_exc())
-        made, parts = row(status, reason), None
+        made, kept = row(status, reason), None
     try:
-        session.store.save(made, parts)
+        session.store.save(made, kept)
     except Unfit:
         raise
     except Exception as error:  # noqa: BLE001 - a network's state may be anything

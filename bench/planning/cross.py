@@ -94,7 +94,7 @@ class Cross:
                 for defense in dict.fromkeys(pair.defense for pair, _ in pairs)
             }
             for (pair, access), student in product(pairs, self.students[network]):
-                if why := _excluded(pair.attack, access, student, network):
+                if why := _excluded(pair.attack, student, network):
                     self.notes[why] = None
                     continue
                 surrogate = access.images is ImageGrant.SURROGATE_IMAGES
@@ -166,13 +166,12 @@ def _networks(protocol: Protocol, asked: Iterable[str]) -> dict[str, Network]:
     return found
 
 
-def _excluded(attack: Plugin, access: Access, student: str, teacher: str) -> str:
+def _excluded(attack: Plugin, student: str, teacher: str) -> str:
     """Why this attack may not train this student; empty if it may."""
     holds = attack.needs is not None and attack.needs.teacher is TeacherGrant.WEIGHTS
-    copyable = holds and access.images is not ImageGrant.NO_IMAGES
-    if not copyable or student != teacher:
+    if not holds or student != teacher:
         return ""
     return (
-        f"{attack.label} to {student}: left out, because a student of the teacher's "
-        "own architecture could be a copy of its weights"
+        f"{attack.label} to {student}: left out, because to a student of the teacher's "
+        "own architecture the strongest attack is a copy of the weights"
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
+import torch
 from torch import Tensor, nn
 
 from bench.errors import BadPlugin
@@ -44,16 +45,21 @@ class Released:
     log_probabilities)` and returning log-probabilities `(N, K)`; None leaves it."""
     randomised: bool = False
     """Equal images may get other replies, by chance or by what was asked before: then
-    none is remembered, and every one is a query."""
+    none is shared among students. Each attacker remembers the first reply to a view."""
 
     def reply(self, images: Tensor) -> Tensor:
-        """Log-probabilities `(N, K)` that the service gives for `(N, C, H, W)`."""
-        logits: Tensor = self.network(images)
-        plain = logits.log_softmax(dim=1)
-        if self.answer is None:
-            return plain
-        answered: Tensor = self.answer(images, plain)
-        return answered
+        """Log-probabilities `(N, K)` that the service gives for `(N, C, H, W)`.
+
+        No gradient passes. An `answer` that needs gradients of its own parts computes
+        them under `torch.enable_grad`.
+        """
+        with torch.no_grad():
+            logits: Tensor = self.network(images)
+            plain = logits.log_softmax(dim=1)
+            if self.answer is None:
+                return plain
+            answered: Tensor = self.answer(images, plain)
+            return answered.detach()
 
     def parts(self) -> dict[str, nn.Module]:
         """Its modules by name: `network`, and `answer` where there is one."""

@@ -17,6 +17,7 @@ from typing import ClassVar
 from bench.results.scores import (
     Choice,
     Portrait,
+    ReleaseChecks,
     ReleaseScores,
     StudentScores,
     TeacherScores,
@@ -120,7 +121,7 @@ class Defended(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProtectRow(Portrait, ReleaseScores, Defended, table="protect"):
+class ProtectRow(Portrait, ReleaseChecks, ReleaseScores, Defended, table="protect"):
     """One released teacher: what one defense made of one teacher."""
 
 

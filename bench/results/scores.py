@@ -64,10 +64,28 @@ class ReleaseScores(Answers):
     """Of the replies, on the test images."""
     network_accuracy: float | None = None
     """Of the network that leaks with the weights."""
+    network_agreement: float | None = None
+    """Share of test images on which replies and that network agree."""
     fidelity: float | None = None
     """Share of test images on which replies and undefended teacher agree."""
     calibration_error: float | None = None
     """Of the replies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseChecks:
+    """What is measured of a released teacher to see whether it plays fair, on up to
+    2,000 test images.
+    """
+
+    accuracy_noise: float | None = None
+    """Of the replies, each pixel moved by up to one grey level at random."""
+    accuracy_shift: float | None = None
+    """Of the replies, each image shifted by half a pixel: the mean of two
+    neighbours, in whole grey levels."""
+    vanished_gradients: float | None = None
+    """Share of up to 256 test images on which the cross-entropy of the released network
+    with its own first class has no gradient: norm below 1e-12, or not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +102,9 @@ class StudentScores(Answers):
     """Mean KL(released teacher || student) on the test images, in nats."""
     queries: int | None = None
     """Images the teacher answered; null when the attacker held the weights."""
+    service_after: float | None = None
+    """Accuracy, on up to 256 test images, of the very service that the attacker asked,
+    once the attack is over; null where nothing was asked."""
     samples: bytes | None = None
     """PNG of images that the attack made, where it keeps any."""
     chosen: str = "{}"

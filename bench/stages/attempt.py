@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.data import Images
     from bench.plugins.base import Attack, Released
     from bench.threat.ledger import Ledger
+    from bench.threat.replies import Memory
     from bench.worker.workbench import Workbench
 
 TUNING_SEED = -1
@@ -30,8 +31,10 @@ class Trained:
 
     student: nn.Module
     """In eval mode."""
-    released: Released
-    """The very object that the attack met."""
+    served: Released
+    """The very object that the attack asked."""
+    memory: Memory | None
+    """What it replied to the views of granted images, if any were asked about."""
     ledger: Ledger
     held_out: Images | None
     """Granted images that were kept back."""
@@ -127,28 +130,48 @@ class Attempt(Task):
         maker, recipe = replace(maker, **longer), recipe.longer(self.effort)
         # The skeleton draws weights too: the attack's own draws must not depend on it.
         with seeded(0, bench.device):
-            released = self.target.load(bench)
+            served = self.served(bench)
         ledger = Ledger(0 if attack.teacherless else self.access.queries)
-        teacher, images, rest = self._grants(
-            bench, maker, recipe, released, ledger, held_out
+        teacher, images, memory, rest = self._grants(
+            bench, maker, recipe, served, ledger, held_out
         )
         origin = self.target.teacher.network.name
         run = bench.run(origin, recipe, self.student.name, subject=student, curve=curve)
         maker.steal(student, teacher, images, run)
-        return Trained(student.eval(), released, ledger, rest)
+        return Trained(student.eval(), served, memory, ledger, rest)
+
+    def released(self, bench: Workbench) -> Released:
+        """A copy of the released teacher that nobody has asked."""
+        from bench.seeds import seeded
+
+        with seeded(0, bench.device):
+            return self.target.load(bench)
+
+    def served(self, bench: Workbench) -> Released:
+        """A fresh copy of what the attacker's questions go to.
+
+        Who holds the weights asks the network; what the service adds is not there.
+        """
+        from bench.plugins.base import Released
+
+        released = self.target.load(bench)
+        leaked = self.access.teacher is TeacherGrant.WEIGHTS
+        return Released(released.network) if leaked else released
 
     def _grants(
         self,
         bench: Workbench,
         attack: Attack[Any, Any],
         recipe: Recipe,
-        released: Released,
+        served: Released,
         ledger: Ledger,
         held_out: float,
-    ) -> tuple[Any, Any, Images | None]:
-        """What `attack` may touch, of the teacher and of images, and what is not."""
-        from bench.plugins.base import Released
+    ) -> tuple[Any, Any, Memory | None, Images | None]:
+        """What `attack` may touch of the teacher and of images; the memory of replies
+        between them; the images that are kept back.
+        """
         from bench.threat import images as dealers
+        from bench.threat.first_replies import FirstReplies
         from bench.threat.grants import Weights
         from bench.threat.replies import Replies
 
@@ -156,20 +179,21 @@ class Attempt(Task):
         of_images: Any
         of_teacher, of_images = attack.grants()
         asks = of_teacher is not Weights
-        # Who holds the weights asks the network; what the service adds is not there.
-        leaked = self.access.teacher is TeacherGrant.WEIGHTS
-        served = Released(released.network) if leaked else released
-        images, known, rest = dealers.NoImages(), None, None
+        images: Any = dealers.NoImages()
+        known: Memory | None = None
+        rest: Images | None = None
         if self.access.images is not ImageGrant.NO_IMAGES:
             some, rest = bench.granted_images(self.access, held_out)
             views = bench.views("Steal", recipe)
             images = of_images(some, views.augment, views)
-            if asks and not served.randomised:
+            if asks and served.randomised:
+                known = FirstReplies(served.reply, some, views.augment)
+            elif asks:
                 share = f"{self.access.fraction} without {held_out}"
                 what = f"{self.access.images} {share} #{self.root.seed}"
                 epochs = recipe.epochs_of(len(some))
                 shelf = self.target.shelf(bench, served, what, views, epochs)
                 known = Replies(served.reply, some, views.augment, shelf)
         if asks:
-            return of_teacher(served.reply, ledger, known), images, rest
-        return Weights(released.network), images, rest
+            return of_teacher(served.reply, ledger, known), images, known, rest
+        return Weights(served.network), images, None, rest

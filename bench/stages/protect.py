@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import BadPlugin, one_line
 from bench.plugins.registry import Plugin
 from bench.results.rows import ProtectRow
 from bench.results.scores import Portrait
+from bench.seeds import seeded
 from bench.stages.task import Result, Task, as_json
 from bench.stages.train_teacher import TrainTeacher
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bench.plugins.base import Defense, Released
-    from bench.plugins.run import Run
     from bench.threat.replies import Shelf
     from bench.worker.workbench import Workbench
 
@@ -59,6 +63,7 @@ class Protect(Task):
     def perform(self, bench: Workbench) -> Result:
         """Protect the teacher, see that it can be stored, and score it."""
         from bench.plugins.base import Released
+        from bench.worker.weights import copy_of, state_of
 
         defense: Defense = self.defense.make()
         teacher = self.teacher.load(bench)
@@ -75,23 +80,53 @@ class Protect(Task):
             )
         for part in released.parts().values():
             part.eval()
-        self._check_skeleton(bench, defense, released, run)
-        referee = bench.referee
+        # Taken before anything asks: an answer may change with what it is asked.
+        state = copy_of(state_of(released.parts()))
+        self._check_skeleton(bench, released)
+        bench.check_equal(self._filled(bench, state), released, self.defense.name)
+        return Result(self._scores(bench, undefended, state), state)
+
+    def _scores(
+        self, bench: Workbench, undefended: Released, state: Mapping[str, Tensor]
+    ) -> tuple[object, ...]:
+        """All that is measured; each measurement asks a fresh copy."""
+        from bench.worker.honesty import Honesty
+
+        referee, origin = bench.referee, self.teacher.network.name
         was = referee.service(undefended, bench.shelf(undefended, origin, "test"))
-        shelf = self.shelf(bench, released, "test")
-        scores: tuple[object, ...] = (referee.released(released, shelf, was),)
-        if self.root.seed == 0:  # one portrait a setting: t-SNE costs seconds
-            scores += (self._portrait(bench, released, shelf),)
-        return Result(scores, released.parts())
+        fresh = partial(self._filled, bench, state)
+        shelf = self.shelf(bench, fresh(), "test")
+        scores = referee.released(fresh(), shelf, was)
+        honesty = Honesty(fresh, bench.precision, bench.notes.flag)
+        checks = honesty.release(undefended, referee.some(), scores)
+        if self.root.seed:  # one portrait a setting: t-SNE costs seconds
+            return scores, checks
+        return scores, checks, self._portrait(bench, fresh(), shelf)
 
     def load(self, bench: Workbench) -> Released:
-        """The released teacher as an earlier task left it, frozen, in eval mode."""
+        """The released teacher as an earlier task left it, in eval mode.
+
+        Its network is frozen; parts of its answer need gradients or not, as built.
+        """
+        return self._filled(bench, bench.store.tensors(self.key))
+
+    def _skeleton(self, bench: Workbench) -> Released:
+        """What the defense builds to be filled; it draws aside from the run."""
         defense: Defense = self.defense.make()
-        run = bench.run(self.teacher.network.name, self.teacher.recipe)
-        released = defense.skeleton(run)
-        bench.fill(released.parts(), self.key)
+        with seeded(0, bench.device) as aside:
+            elsewhere = replace(bench, generator=aside)
+            run = elsewhere.run(self.teacher.network.name, self.teacher.recipe)
+            return defense.skeleton(run)
+
+    def _filled(self, bench: Workbench, state: Mapping[str, Tensor]) -> Released:
+        """A copy that nobody has asked: the skeleton with the saved `state`."""
+        from bench.worker.weights import load_parts
+
+        released = self._skeleton(bench)
+        load_parts(released.parts(), state)
         for part in released.parts().values():
-            part.to(bench.device).eval().requires_grad_(False)
+            part.to(bench.device).eval()
+        released.network.requires_grad_(False)
         return released
 
     def shelf(
@@ -123,11 +158,9 @@ class Protect(Task):
             bench.notes.flag(f"no portrait: {text}")
             return Portrait()
 
-    def _check_skeleton(
-        self, bench: Workbench, defense: Defense, released: Released, run: Run
-    ) -> None:
+    def _check_skeleton(self, bench: Workbench, released: Released) -> None:
         """See that attackers will meet what was released, and not something else."""
-        shell = defense.skeleton(run)
+        shell = self._skeleton(bench)
         if shell.parts().keys() != released.parts().keys():
             raise BadPlugin(
                 f"{self.defense.name} releases {', '.join(released.parts())} and its "
@@ -138,4 +171,3 @@ class Protect(Task):
                 f"{self.defense.name}: `protect` and `skeleton` must say alike "
                 "whether replies are randomised"
             )
-        bench.check_equal(shell, released, self.defense.name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.results.rows import StealRow
-from bench.stages.attempt import Attempt
+from bench.stages.attempt import Attempt, Trained
 from bench.stages.task import Result, Task
 from bench.stages.tune import Tune
 from bench.threat.access import TeacherGrant
@@ -51,6 +52,7 @@ class Steal(Attempt):
     def perform(self, bench: Workbench) -> Result:
         """Train the student on all that is granted, and score it."""
         from bench.worker.image_grid import png
+        from bench.worker.weights import state_of
 
         attack, recipe, chosen = self.attack, self.recipe, "{}"
         if self.tuned is not None:
@@ -58,20 +60,37 @@ class Steal(Attempt):
             attack, recipe = best.attack, best.recipe
             chosen = self.tuned.items[self.tuned.tries.index(best)]
         trained = self.train(bench, attack, recipe)
+        released = self.released(bench)
         counted = self.access.teacher is not TeacherGrant.WEIGHTS
         made = bench.notes.made
         scores = bench.referee.student(
             trained.student,
-            trained.released,
-            self.target.shelf(bench, trained.released, "test"),
+            released,
+            self.target.shelf(bench, released, "test"),
             queries=trained.ledger.queries if counted else None,
             best_accuracy=bench.notes.best_accuracy,
             samples=None if made is None else png(made.float() / 255),
             chosen=chosen,
+            service_after=self._service_after(bench, trained),
         )
         if still_climbs(bench.notes.curve):
             bench.notes.flag("not converged")
-        return Result((scores,), {"network": trained.student})
+        return Result((scores,), state_of({"network": trained.student}))
+
+    def _service_after(self, bench: Workbench, trained: Trained) -> float | None:
+        """Compare what the attacker asked with a copy that nobody has asked."""
+        from bench.threat.replies import Replies
+        from bench.worker.honesty import Honesty, ask
+
+        if not trained.ledger.queries:
+            return None
+        fresh = partial(self.served, bench)
+        honesty = Honesty(fresh, bench.precision, bench.notes.flag)
+        memory = trained.memory
+        if isinstance(memory, Replies) and memory.last is not None:
+            pixels = memory.images.seen(memory.last, memory.augment)
+            honesty.unchanged(memory(memory.last), ask(fresh(), pixels))
+        return honesty.after(trained.served, bench.referee.some())
 
 
 def still_climbs(curve: list[float]) -> bool:

@@ -27,7 +27,7 @@ from bench.recipe import Recipe
 from bench.results.rows import Row
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from bench.worker.workbench import Workbench
 
@@ -56,10 +56,8 @@ class Result:
 
     scores: tuple[object, ...]
     """Records of `bench.results.rows`, such as `StudentScores`, that the row embeds."""
-    parts: Mapping[str, nn.Module]
-    """Modules to keep, by name."""
-    tensors: Mapping[str, Tensor] = field(default_factory=dict)
-    """What else to keep, by name."""
+    tensors: Mapping[str, Tensor]
+    """What later tasks build on, by `part.tensor`, see `bench.worker.weights`."""
 
 
 @dataclass(frozen=True, eq=False)

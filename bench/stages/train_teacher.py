@@ -57,6 +57,7 @@ class TrainTeacher(Root):
 
         from bench.data import Batch
         from bench.plugins.training import train
+        from bench.worker.weights import state_of
 
         teacher = bench.network(self.network)
 
@@ -66,7 +67,8 @@ class TrainTeacher(Root):
         run = bench.run(self.network.name, self.recipe)
         views = bench.views("TrainTeacher", self.recipe)
         train(teacher, bench.training_images(views), loss, run)
-        return Result((bench.referee.teacher(teacher),), {"network": teacher})
+        scores = bench.referee.teacher(teacher)
+        return Result((scores,), state_of({"network": teacher}))
 
     def load(self, bench: Workbench) -> nn.Module:
         """The teacher as an earlier task trained it, in eval mode."""

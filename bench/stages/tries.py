@@ -41,12 +41,14 @@ class Try(Attempt):
 
     def perform(self, bench: Workbench) -> Result:
         """Train the student on a part of the images, and validate it on the rest."""
+        from bench.worker.weights import state_of
+
         share = 0.0 if self.keeps_weights else self.held_out
         trained = self.train(bench, self.attack, self.recipe, share, curve=False)
         validation = None
         if trained.held_out is not None:
             validation = bench.referee.validation(
-                trained.student, trained.held_out, trained.released
+                trained.student, trained.held_out, self.served(bench)
             )
         counted = self.access.teacher is not TeacherGrant.WEIGHTS
         scores = Validation(
@@ -57,7 +59,7 @@ class Try(Attempt):
             return Result((scores,), {})
         made = bench.notes.made
         tensors = {} if made is None else {MADE: made}
-        return Result((scores,), {"network": trained.student}, tensors)
+        return Result((scores,), state_of({"network": trained.student}) | tensors)
 
     def load(self, bench: Workbench) -> tuple[nn.Module, Tensor | None]:
         """The student, and the images that its attack made, if any."""

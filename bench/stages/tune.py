@@ -19,7 +19,7 @@ from bench.results.scores import Choice
 from bench.stages.attempt import Attempt
 from bench.stages.task import Result, Task
 from bench.stages.tries import Try
-from bench.threat.access import ImageGrant, TeacherGrant
+from bench.threat.access import ImageGrant
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -115,11 +115,8 @@ class Tune(Attempt):
             one.load(bench) if ok else None
             for one, ok in zip(self.tries, well, strict=True)
         ]
-        released = self.tries[0].target.load(bench)
-        pools = [
-            _judged(bench, one[1], released, self.access.teacher) if one else None
-            for one in loaded
-        ]
+        served = self.tries[0].served(bench)
+        pools = [_judged(bench, one[1], served) if one else None for one in loaded]
         found: list[float | None] = []
         for place, one in enumerate(loaded):
             others = [p for i, p in enumerate(pools) if p is not None and i != place]
@@ -131,10 +128,7 @@ class Tune(Attempt):
 
 
 def _judged(
-    bench: Workbench,
-    made: Tensor | None,
-    released: Released,
-    grant: TeacherGrant,
+    bench: Workbench, made: Tensor | None, served: Released
 ) -> tuple[Tensor, Tensor] | None:
     """Images `(N, C, H, W)` in [0, 1], and the teacher's first class of each."""
     import torch
@@ -144,9 +138,8 @@ def _judged(
     if made is None:
         return None
     images = made.to(bench.device).float() / 255
-    ask = released.network if grant is TeacherGrant.WEIGHTS else released.reply
     with torch.no_grad(), seeded(0, bench.device):
-        return images, ask(images).argmax(dim=1)
+        return images, served.reply(images).argmax(dim=1)
 
 
 def agreement_by_class(student: nn.Module, images: Tensor, named: Tensor) -> float:

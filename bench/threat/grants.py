@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bench.errors import Denied
 from bench.threat.access import TeacherGrant
 from bench.threat.ledger import Ledger
-from bench.threat.replies import Answer, Replies
+from bench.threat.replies import Answer, Memory
 
 
 class Weights:
@@ -37,23 +37,32 @@ class Weights:
 class _Oracle:
     """A counted door to the teacher; the network stays behind it."""
 
-    __slots__ = ("__answer", "__known", "__ledger", "__replies")
+    __slots__ = ("__answer", "__ledger", "__paid", "__recall")
 
     def __init__(
-        self, answer: Answer, ledger: Ledger, replies: Replies | None = None
+        self, answer: Answer, ledger: Ledger, memory: Memory | None = None
     ) -> None:
         """Open the door; every image that passes is booked in `ledger`.
 
         Args:
             answer: What the service replies, as log-probabilities.
             ledger: Counts, and holds the budget.
-            replies: What it replies to the views that the image grant deals; None
+            memory: What it replies to the views that the image grant deals; None
                 knows none, and every image is asked about anew.
         """
-        self.__answer = answer
+        # Functions, not what they call: nothing that is held says more than is told.
+        told = self._told
+        self.__answer: Answer = lambda images: told(answer(images))
+        self.__recall: Answer | None = None
+        if memory is not None:
+            self.__recall = lambda view: told(memory(view))
         self.__ledger = ledger
-        self.__replies = replies
-        self.__known = torch.zeros(replies.views if replies else 0, dtype=torch.bool)
+        self.__paid = torch.zeros(memory.views if memory else 0, dtype=torch.bool)
+
+    @staticmethod
+    def _told(replies: Tensor) -> Tensor:
+        """What the attacker learns of log-probabilities `(N, K)`."""
+        return replies.detach()
 
     @property
     def remaining(self) -> int | None:
@@ -67,14 +76,14 @@ class _Oracle:
                 "Weights as this attack's teacher grant"
             )
         with torch.no_grad():
-            if view is None or self.__replies is None:
+            if view is None or self.__recall is None:
                 self.__ledger.spend(len(images))
                 return self.__answer(images)
-            self.__known = self.__known.to(view.device)
-            new = view[~self.__known[view]].unique()
+            self.__paid = self.__paid.to(view.device)
+            new = view[~self.__paid[view]].unique()
             self.__ledger.spend(len(new))
-            self.__known[new] = True
-            return self.__replies(view)
+            self.__paid[new] = True
+            return self.__recall(view)
 
     def __reduce__(self) -> NoReturn:
         raise Denied("an oracle stays in the process that granted it")
@@ -96,8 +105,9 @@ class SoftLabels(_Oracle):
         Args:
             images: Pixels in [0, 1].
             view: `Batch.view` `(N,)` of images that were dealt by an image grant. A
-                view names its pixels: it is answered whatever `images` holds, and one
-                that was answered before is answered again for free.
+                view names its pixels: it is answered whatever `images` holds, billed
+                once, and answered alike ever after, by a randomised service too. Equal
+                images without a view are not recognised: each is a query.
 
         Raises:
             BudgetExhausted: fewer answers are left than asked; none is given.
@@ -112,6 +122,11 @@ class HardLabels(_Oracle):
     __slots__ = ()
     grant: ClassVar = TeacherGrant.HARD_LABELS
 
+    @staticmethod
+    def _told(replies: Tensor) -> Tensor:
+        """The first class alone, `(N,)`."""
+        return replies.argmax(dim=1)
+
     def __call__(self, images: Tensor, view: Tensor | None = None) -> Tensor:
         """Answer `(N, C, H, W)` with class indices `(N,)`.
 
@@ -123,4 +138,4 @@ class HardLabels(_Oracle):
             BudgetExhausted: fewer answers are left than asked; none is given.
             Denied: `images` carries gradients.
         """
-        return self._reply(images, view).argmax(dim=1)
+        return self._reply(images, view)

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import torch
@@ -37,6 +38,18 @@ from bench.data import Augmentation, Images, ViewPlan
 
 Answer = Callable[[Tensor], Tensor]
 """Maps images `(N, C, H, W)` to log-probabilities `(N, K)`."""
+
+
+class Memory(Protocol):
+    """What a service replies to the views of one set of images."""
+
+    @property
+    def views(self) -> int:
+        """How many views there are."""
+
+    def __call__(self, view: Tensor) -> Tensor:
+        """Log-probabilities `(B, K)` for each `view` in `(B,)`."""
+
 
 ROOM = 8 * 2**30
 """Bytes that all tables of one teacher and one set of images may take; a longer
@@ -59,7 +72,10 @@ class Shelf:
 
 @dataclass
 class Replies:
-    """The replies of one teacher to the views of one set of images."""
+    """The replies of one teacher to the views of one set of images.
+
+    A randomised service needs `FirstReplies` instead.
+    """
 
     answer: Answer
     """Answers equal images alike, whenever and beside whatever they are asked."""
@@ -68,6 +84,8 @@ class Replies:
     shelf: Shelf | None = None
     """None, like one without room, leaves nothing behind: each batch is asked about."""
 
+    last: Tensor | None = field(default=None, init=False)
+    """The views that were answered last, `(B,)`."""
     _epoch: int = field(default=-1, init=False)
     _shown: Tensor | None = field(default=None, init=False)
     """The views that the epoch shows, `(N,)`."""
@@ -88,6 +106,7 @@ class Replies:
 
     def __call__(self, view: Tensor) -> Tensor:
         """Log-probabilities `(B, K)` for each `view` in `(B,)`."""
+        self.last = view
         codes = self.augment.codes
         rows = view // codes
         if self.shelf is not None and self._by_view(self.shelf):

@@ -7,14 +7,16 @@ Shapes: N test images, K classes, E examples, M points of a map, F features.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from math import log
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.data import Images
+from bench.plugins.features import features
 from bench.results.scores import Portrait
 from bench.worker.image_grid import png
 
@@ -57,6 +59,20 @@ def draw(images: Images, replies: Tensor, seen: Sequence[Tensor]) -> Portrait:
         map_classes=[labels[place] for place in points],
         confidence=histogram(replies),
     )
+
+
+def features_of(network: nn.Module, batches: Iterable[Tensor]) -> list[Tensor]:
+    """What reaches the last `nn.Linear` of `network` for `batches` of `(B, C, H, W)`,
+    each `(B, F)`; empty where it has no such layer.
+    """
+    alone = deepcopy(network).eval()  # a compiled one would not call hooks
+    seen: list[Tensor] = []
+    with features(alone) as found, torch.no_grad():
+        for few in batches:
+            alone(few)
+            if found.last is not None:
+                seen.append(found.last.flatten(1).float().cpu())
+    return seen
 
 
 def on_maps(images: Images) -> list[int]:

@@ -6,8 +6,8 @@ Shapes: N test images, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from bench.data import PLAIN, Dataset, Images
 from bench.errors import BadPlugin, Diverged
 from bench.plugins.base import Released
-from bench.plugins.features import features
 from bench.results.scores import (
     Portrait,
     ReleaseScores,
@@ -33,6 +32,10 @@ from bench.worker.metrics import (
     first_classes,
     right_bits,
 )
+
+SOME = 2000
+"""Test images on which released teachers are checked: the standard error of a
+difference of 2 points is below 0.5."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,13 @@ class Referee:
         views = torch.arange(len(images), device=self.device).split(self.batch)
         replies = torch.cat([memory(view).float() for view in views])
         return self._checked(replies, "the released teacher")
+
+    def some(self) -> Images:
+        """Up to `SOME` of the test images, drawn at random and always the same."""
+        test = self.dataset.test
+        order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
+        rows = order[:SOME]
+        return Images(test.pixels[rows], test.labels[rows]).to(self.device)
 
     def _shown(self, pixels: Tensor) -> Iterator[Tensor]:
         """Batches of `(N, C, H, W)`, uint8, as networks are shown them."""
@@ -133,6 +143,7 @@ class Referee:
         return ReleaseScores(
             accuracy=accuracy(replies, labels),
             network_accuracy=accuracy(leaked, labels),
+            network_agreement=agreement(leaked, replies),
             fidelity=agreement(replies, undefended),
             calibration_error=calibration_error(replies, labels),
             predictions=first_classes(replies),
@@ -150,14 +161,8 @@ class Referee:
         with seeded(0, self.device):
             replies = self.service(released, shelf)
         test = self.dataset.test
-        points = test.pixels[portrait.on_maps(test)]
-        network = deepcopy(released.network)  # a compiled one would not call hooks
-        seen: list[Tensor] = []
-        with features(network.eval()) as found, torch.no_grad():
-            for few in self._shown(points):
-                network(few)
-                if found.last is not None:
-                    seen.append(found.last.flatten(1).float().cpu())
+        points = self._shown(test.pixels[portrait.on_maps(test)])
+        seen = portrait.features_of(released.network, points)
         return portrait.draw(test, replies.cpu(), seen)
 
     def student(
@@ -165,34 +170,25 @@ class Referee:
         student: nn.Module,
         released: Released,
         shelf: Shelf | None = None,
-        queries: int | None = None,
-        best_accuracy: float | None = None,
-        samples: bytes | None = None,
-        chosen: str = "{}",
+        **known: Any,
     ) -> StudentScores:
-        """Scores of a student, with what the attack used and kept.
+        """Scores of a student.
 
         Args:
             student: In its last state.
             released: Whom it learned from.
             shelf: Of the replies to test images.
-            queries: Images that were answered; None where they are not counted.
-            best_accuracy: The highest of its curve.
-            samples: PNG of images that the attack made.
-            chosen: What tuning chose, as JSON.
+            known: Columns that are measured elsewhere.
         """
         replies = self.network(student, "the student")
         taught, labels = self.service(released, shelf), self._labels()
         return StudentScores(
             accuracy=accuracy(replies, labels),
-            best_accuracy=best_accuracy,
             fidelity=agreement(replies, taught),
             kl=divergence(taught, replies),
-            queries=queries,
-            samples=samples,
-            chosen=chosen,
             predictions=first_classes(replies),
             correct=right_bits(replies, labels),
+            **known,
         )
 
     def validation(

@@ -20,6 +20,11 @@ def state_of(parts: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     }
 
 
+def copy_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same values, that nothing will change."""
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
 def load_parts(parts: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
     """Fill each of `parts` from the `tensors` named after it.
 

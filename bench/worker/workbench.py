@@ -24,7 +24,7 @@ from bench.worker.harness import Handed, TaskRun
 from bench.worker.notes import Notes
 from bench.worker.referee import Referee
 from bench.worker.reply_cache import shelf_name
-from bench.worker.weights import load_parts, state_of
+from bench.worker.weights import load_parts
 
 AS_THEY_ARE = ViewPlan(PLAIN, 0)
 """Test images are seen as they are."""
@@ -96,9 +96,10 @@ class Workbench:
             teacher=teacher,
             student=student,
             recipe=recipe,
-            _build=self.network,
+            # Not bound methods: those hold whose they are, test images and all.
+            _build=lambda network: self.network(network),
             _settle=lambda module: self._ready(Mixed(module, precision=self.precision)),
-            _score=self.referee.point if curve else None,
+            _score=(lambda network: self.referee.point(network)) if curve else None,
             _notes=self.notes,
             _subject=subject,
             _handed=handed,
@@ -186,14 +187,11 @@ class Workbench:
         load_parts(parts, self.store.tensors(key))
 
     def check_equal(self, shell: Released, released: Released, who: str) -> None:
-        """See that `shell` replies as `released` does once it is loaded from it.
+        """See that `shell`, which is filled from it, replies as `released` does.
 
         Raises:
             BadPlugin: it does not.
         """
-        load_parts(shell.parts(), state_of(released.parts()))
-        for part in shell.parts().values():
-            part.to(self.device).eval()
         few = self.dataset.train.pixels[:64].to(self.device).float() / 255
         replies = []
         for each in (deepcopy(shell), deepcopy(released)):  # copies are not compiled
