@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-REVISION = 2
+REVISION = 3
 """Raised whenever the core computes other numbers from the same task. It is part of
 every task's key, so rows of an older revision are never mistaken for current ones."""
 

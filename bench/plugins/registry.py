@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import entry_points
@@ -30,6 +32,8 @@ class Plugin:
     options: tuple[tuple[str, Value], ...]
     """Every option, in the order of the class."""
     code: Code
+    files: tuple[tuple[str, str], ...]
+    """Options that name a file, each with 16 hex digits of what the file holds."""
     defaults: tuple[tuple[str, Value], ...] = field(compare=False)
     """What each option is unless another value is asked for."""
     label: str = field(compare=False)
@@ -50,9 +54,14 @@ class Plugin:
         """A fresh instance; whoever performs the task calls it.
 
         Raises:
-            BadPlugin: it cannot be loaded, or its module is not what the task was
-                planned with.
+            BadPlugin: it cannot be loaded, or its module or a file that an option
+                names is not what the task was planned with.
         """
+        if files_of(dict(self.options)) != self.files:
+            raise BadPlugin(
+                f"{self.name}: a file that its options name is gone or was edited "
+                "after this run was planned; run it again"
+            )
         return class_of(self.kind, self.code)(**dict(self.options))
 
 
@@ -67,8 +76,24 @@ def varied(plugin: Plugin, options: Mapping[str, Any]) -> Plugin:
         return plugin
     cls, usual = class_of(plugin.kind, plugin.code), dict(plugin.options)
     decided = options_of(cls, plugin.name, {**usual, **options})
-    label = plugin.name + brackets(decided, usual)
-    return replace(plugin, options=tuple(decided.items()), label=label)
+    return replace(
+        plugin,
+        options=tuple(decided.items()),
+        files=files_of(decided),
+        label=plugin.name + brackets(decided, usual),
+    )
+
+
+def files_of(options: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
+    """Those of `options` that name a file, each with a digest of what it holds."""
+    found = []
+    for name, value in options.items():
+        if not isinstance(value, str) or not value:
+            continue
+        with suppress(OSError, ValueError):  # most text is no path at all
+            if (path := Path(value).expanduser()).is_file():
+                found.append((name, sha256(path.read_bytes()).hexdigest()[:16]))
+    return tuple(found)
 
 
 def installed(kind: Kind) -> dict[str, EntryPoint]:
@@ -187,6 +212,7 @@ def resolve(kind: Kind, spec: str, preset: Mapping[str, Any]) -> Plugin:
         class_name=cls.__name__,
         options=tuple(decided.items()),
         code=code,
+        files=files_of(decided),
         defaults=tuple(defaults.items()),
         label=name + brackets(decided, usual),
         needs=needs,

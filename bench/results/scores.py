@@ -29,6 +29,9 @@ class TeacherScores(Answers):
     """On the test images, after training."""
     calibration_error: float | None = None
     """Expected calibration error over 15 bins of equal width."""
+    constant: float | None = None
+    """Share of the commonest class among the test images: the accuracy of the best
+    constant answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

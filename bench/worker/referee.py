@@ -118,6 +118,7 @@ class Referee:
         return TeacherScores(
             accuracy=accuracy(replies, labels),
             calibration_error=calibration_error(replies, labels),
+            constant=float(labels.bincount().max()) / len(labels),
             predictions=first_classes(replies),
             correct=right_bits(replies, labels),
         )
