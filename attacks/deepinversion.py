@@ -92,8 +92,7 @@ class DeepInversion(Attack[Weights, NoImages]):
     form: Form = "kl"
     """Of that loss: `kl`, `dist` or `standardised`."""
     student_loss: Target = "soft"
-    """`argmax` learns CE(z_S, argmax z_T) instead: what a teacher with misleading
-    confidences cannot disturb."""
+    """`argmax` learns CE(z_S, argmax z_T) instead, the first class alone."""
     shift: NonNegative = 0
     """Pixels by which the images of a lesson are moved at random, zeros moving in; the
     teacher is asked about them again."""

@@ -118,11 +118,14 @@ def test_a_value_that_does_not_fit_is_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+KD = "did you mean 'alpha'? (kd has: tau, alpha, form, label_smoothing)"
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "preset", "told"),
     [
-        ("attack", "kd[alhpa=1]", {}, "did you mean 'alpha'? (kd has: tau, alpha)"),
-        ("attack", "kd", {"alhpa": 1}, "did you mean 'alpha'? (kd has: tau, alpha)"),
+        ("attack", "kd[alhpa=1]", {}, KD),
+        ("attack", "kd", {"alhpa": 1}, KD),
         ("defense", "none[alhpa=1]", {}, "no name is near it (none has: none)"),
     ],
 )
@@ -158,8 +161,8 @@ def test_a_plugin_carries_and_makes_its_options_in_the_order_of_the_class() -> N
         "kd",
         "VanillaKD",
     )
-    assert plugin.options == (("tau", 8.0), ("alpha", 0.25))
-    assert plugin.defaults == (("tau", 4.0), ("alpha", 0.9))
+    assert plugin.options[:2] == (("tau", 8.0), ("alpha", 0.25))
+    assert plugin.defaults[:2] == (("tau", 4.0), ("alpha", 0.9))
     made = plugin.make()
     assert (type(made).__name__, made.tau, made.alpha) == ("VanillaKD", 8.0, 0.25)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import bench
 from bench import features
@@ -72,6 +72,30 @@ def test_features_are_the_live_input_of_the_last_linear_layer() -> None:
     before = seen.last
     network(images)
     assert seen.last is before  # the hook is gone
+
+
+class Decoys(nn.Module):
+    """Its logits come of `last`; another layer is never called, one serves aside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.aside, self.spare = (nn.Linear(3, 2) for _ in range(3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.aside(images + 1)
+        return self.last(images)
+
+
+def test_the_layer_that_makes_the_logits_is_known_by_what_comes_out() -> None:
+    network, images = Decoys(), torch.rand(4, 3)
+
+    with features(network) as seen:
+        network(images)
+        assert seen.last is images
+    with features(nn.Sequential(nn.Linear(3, 3), nn.Softmax(dim=1))) as none:
+        pass
+
+    assert none.last is None
 
 
 def test_no_linear_layer_has_no_features_and_hooks_are_removed_after_a_failure() -> (
