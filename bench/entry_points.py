@@ -72,6 +72,35 @@ def summaries(group: str) -> dict[str, str]:
     return told
 
 
+def grants(group: str) -> dict[str, tuple[str, str]]:
+    """What each attack of `group` names as its two grants, by name.
+
+    Its code is read, not run: the class statement says `Attack[teacher, images]`. What
+    says it otherwise, or cannot be read, is left out.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for name, entry in installed(group).items():
+        try:
+            body = _tree_of(entry.value).body
+        except BadPlugin:
+            continue
+        wanted = entry.value.rpartition(":")[2]
+        for node in body:
+            if isinstance(node, ast.ClassDef) and node.name == wanted:
+                pairs = filter(None, map(_pair, node.bases))
+                found |= dict.fromkeys([name], next(pairs, ("", "")))
+    return found
+
+
+def _pair(base: ast.expr) -> tuple[str, str] | None:
+    """The two names within the brackets of `base`."""
+    inside = base.slice if isinstance(base, ast.Subscript) else None
+    if not isinstance(inside, ast.Tuple) or len(inside.elts) != 2:
+        return None
+    first, second = (getattr(e, "id", getattr(e, "attr", "")) for e in inside.elts)
+    return first, second
+
+
 def summary_of(place: str, of_file: bool = False) -> str:
     """The first line of the docstring at `place`; its code is read, not run.
 
@@ -82,19 +111,28 @@ def summary_of(place: str, of_file: bool = False) -> str:
     Raises:
         BadPlugin: there is no such file, or it is not Python.
     """
-    module, _, name = place.rpartition(":")
+    name, tree = place.rpartition(":")[2], _tree_of(place)
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    found = [n for n in tree.body if isinstance(n, kinds) and n.name == name]
+    text = ast.get_docstring(tree if of_file or not found else found[-1]) or ""
+    return text.partition("\n")[0]
+
+
+def _tree_of(place: str) -> ast.Module:
+    """The syntax tree of the file at `place`.
+
+    Raises:
+        BadPlugin: there is no such file, or it is not Python.
+    """
+    module = place.rpartition(":")[0]
     try:
         path = Path(module) if module.endswith(".py") else _file_of(module)
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_text(encoding="utf-8"))
     except (ImportError, OSError, SyntaxError, ValueError) as error:
         text = str(error).partition("\n")[0]
         raise BadPlugin(
             f"{place!r} cannot be read: {type(error).__name__}: {text}"
         ) from error
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    found = [n for n in tree.body if isinstance(n, kinds) and n.name == name]
-    text = ast.get_docstring(tree if of_file or not found else found[-1]) or ""
-    return text.partition("\n")[0]
 
 
 def _file_of(module: str) -> Path:

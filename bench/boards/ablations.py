@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bench.boards.ablation import Ablation, Point
-from bench.boards.cells import cells_of, of_one_text, read
+from bench.boards.cells import of_one_text, read
 from bench.boards.curves import Curve, curves, label_of, newest_of
-from bench.boards.lines import Zero, with_images_of, zero_line
+from bench.boards.lines import Line, constants, with_images_of, zero_line
 from bench.boards.seen import Place, Scene, Student, students
 from bench.planning.coverage import CONTROL_DEFENSE, Coverage
 from bench.planning.protocol import Protocol
@@ -35,30 +35,35 @@ def ablations(rows: Iterable[Row], words: Protocol | Coverage) -> list[Ablation]
     """
     coverage = words if isinstance(words, Coverage) else Coverage(words)
     now = Results(list(rows)).current
+    constant = constants(now.teachers)
     released = {row.key: row for row in now.releases}
     places: dict[Place, list[Student]] = defaultdict(list)
-    for one in students(now.rows, coverage):
+    usual = (o for o in students(now.rows, coverage) if o.row.effort == 1)
+    for one in usual:
         places[Place.of(one.row)].append(one)
     return [
         replace(found, protocol=coverage.protocol.name)
         for place, here in sorted(places.items(), key=lambda item: item[0])
-        for found in _in_place(place, here, released)
+        for found in _in_place(place, here, released, constant)
     ]
 
 
 def _in_place(
-    place: Place, here: Sequence[Student], released: Mapping[str, ProtectRow]
+    place: Place,
+    here: Sequence[Student],
+    released: Mapping[str, ProtectRow],
+    constant: Mapping[str, float],
 ) -> Iterator[Ablation]:
     """The ablations of defenses, one an attack, then those of attacks and tracks."""
     for curve in curves(here, "defense"):
-        yield _of_defense(place, curve, here, released)
+        yield _of_defense(place, curve, here, released, constant)
     for varied in ("attack", "track"):
         together: dict[tuple[str, ...], dict[str, Curve]] = defaultdict(dict)
         for curve in curves(here, varied):
             what = (curve.name, curve.option, curve.held, _departs(curve))
             together[what][curve.beside] = curve
         for by_defense in together.values():
-            yield _ablation(place, by_defense, here)
+            yield _ablation(place, by_defense, here, constant)
 
 
 def _of_defense(
@@ -66,9 +71,10 @@ def _of_defense(
     curve: Curve,
     here: Sequence[Student],
     released: Mapping[str, ProtectRow],
+    constant: Mapping[str, float],
 ) -> Ablation:
     """With what was released at each point, and the same of the undefended teacher."""
-    found = _ablation(place, {curve.name: curve}, here)
+    found = _ablation(place, {curve.name: curve}, here, constant)
     met = (CONTROL_DEFENSE, curve.beside, curve.held)
     controls = of_one_text(o for o in here if (o.defense, o.attack, o.track) == met)
     return replace(
@@ -83,7 +89,10 @@ def _of_defense(
 
 
 def _ablation(
-    place: Place, by_defense: Mapping[str, Curve], here: Sequence[Student]
+    place: Place,
+    by_defense: Mapping[str, Curve],
+    here: Sequence[Student],
+    constant: Mapping[str, float],
 ) -> Ablation:
     """What curves along the same option come to, by whose students they are."""
     first = next(iter(by_defense.values()))
@@ -91,7 +100,7 @@ def _ablation(
     for value in sorted({v for c in by_defense.values() for v in c.points}, key=_order):
         met = {w: c.points[value] for w, c in by_defense.items() if value in c.points}
         newest = newest_of(one for own in met.values() for one in own)
-        zero = _zero(Scene.of(newest), here)
+        zero = _zero(Scene.of(newest), here, constant)
         sources.add(zero.source)
         points.append(
             Point(
@@ -119,11 +128,11 @@ def _ablation(
     )
 
 
-def _zero(scene: Scene, here: Iterable[Student]) -> Zero:
+def _zero(scene: Scene, here: Iterable[Student], constant: Mapping[str, float]) -> Line:
     """The zero line in `scene`, as the boards draw it."""
     asked = [one for one in here if Scene.of(one) == scene]
     controls = with_images_of(scene, (one for one in here if one.row.teacherless))
-    return zero_line(scene, cells_of(controls), asked)
+    return zero_line(scene, controls, asked, constant)
 
 
 def _parents(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from bench.boards.intervals import Estimate, proportion
+from bench.boards.answers import Answers, answers_of
+from bench.boards.crossed import mean
+from bench.boards.intervals import Estimate
 from bench.boards.seen import Release, Student
 from bench.errors import Status
+from bench.results.flags import REACHES
 from bench.results.rows import ProtectRow, StealRow, age
 
 S = TypeVar("S", Release, Student)
@@ -27,6 +29,8 @@ class Reading:
     troubles: Mapping[str, str]
     """Status by key of the tasks that did not."""
     flags: Sequence[str]
+    answers: Answers | None = field(default=None, repr=False, compare=False)
+    """Right and wrong answers to the test images, seed by seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,10 @@ class Cell(Reading):
 
     defense: str
     attack: str
+    asks: str = ""
+    """What the attack uses of the teacher."""
+    applies: bool = True
+    """False where the attack has no hold on a network of this kind."""
 
 
 def read(rows: Iterable[ProtectRow | StealRow]) -> Reading:
@@ -45,17 +53,25 @@ def read(rows: Iterable[ProtectRow | StealRow]) -> Reading:
 def _read(rows: Iterable[ProtectRow | StealRow]) -> dict[str, Any]:
     newest = {row.seed: row for row in sorted(rows, key=age)}
     kept = [row for _, row in sorted(newest.items())]
-    by_seed = {
-        row.seed: row.accuracy
-        for row in kept
-        if row.status == Status.OK and row.accuracy is not None
-    }
+    counted = [row for row in kept if _counts(row)]
+    answers = answers_of(counted)
     return {
-        "by_seed": by_seed,
-        "accuracy": proportion(list(by_seed.values())) if by_seed else None,
-        "troubles": {row.key: row.status for row in kept if row.status != Status.OK},
+        "by_seed": {row.seed: row.accuracy for row in counted},
+        "accuracy": mean(answers) if answers else None,
+        "troubles": {r.key: _trouble(r) for r in kept if r not in counted},
         "flags": sorted({flag for row in kept for flag in row.flags}),
+        "answers": answers,
     }
+
+
+def _counts(row: ProtectRow | StealRow) -> bool:
+    """Whether `row` ended well, by what it was granted alone."""
+    well = row.status == Status.OK and row.accuracy is not None
+    return well and not any(flag.startswith(REACHES) for flag in row.flags)
+
+
+def _trouble(row: ProtectRow | StealRow) -> str:
+    return "left out" if row.status == Status.OK else row.status
 
 
 def of_one_text(rows: Iterable[S]) -> list[S]:
@@ -82,17 +98,21 @@ def cells_of(students: Iterable[Student]) -> list[Cell]:
     for one in students:
         groups[one.defense, one.attack].append(one)
     return [
-        Cell(defense=d, attack=a, **_read(one.row for one in of_one_text(group)))
+        _cell(d, a, [one.row for one in of_one_text(group)])
         for (d, a), group in sorted(groups.items())
     ]
 
 
-def strongest(cells: Sequence[Cell]) -> Cell | None:
-    """The cell of the highest mean accuracy, over the seeds that it has."""
-    measured = [cell for cell in cells if cell.by_seed]
-    return max(measured, key=lambda c: fmean(c.by_seed.values()), default=None)
+def _cell(defense: str, attack: str, rows: Sequence[StealRow]) -> Cell:
+    return Cell(
+        defense=defense,
+        attack=attack,
+        asks=rows[-1].asks,
+        applies=any(row.status != Status.NOT_APPLICABLE for row in rows),
+        **_read(rows),
+    )
 
 
-def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
-    """First - second for the seeds that both have."""
-    return [first[seed] - second[seed] for seed in first if seed in second]
+def answered(cells: Iterable[Cell]) -> dict[str, Answers]:
+    """The answers of `cells` by attack, of those that have any."""
+    return {cell.attack: cell.answers for cell in cells if cell.answers is not None}

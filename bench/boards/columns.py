@@ -61,19 +61,31 @@ def track(board: Board) -> str:
 
 
 def rank(entry: Entry) -> str:
-    """The group's number, or why there is none."""
-    if entry.is_control:
-        return "control"
-    done, of = entry.coverage
-    unranked = "not ranked" if entry.complete else f"{done}/{of} done"
-    return str(entry.group) if entry.group else unranked
+    """The places that the data leave, such as "1-3 of 14", or why there is none."""
+    if entry.rank is None:
+        return entry.standing or "not ranked"
+    low, high = entry.rank
+    places = str(low) if low == high else f"{low}-{high}"
+    return f"{places} of {entry.of}"
+
+
+def standing(entry: Entry) -> str:
+    """The rank in a few words; the reason, where it is long, stands below the table."""
+    return rank(entry).partition(":")[0]
 
 
 def immunity(entry: Entry) -> str:
     """The immunity in percent; words where there is none."""
     if entry.is_control:
         return "-"
+    if entry.at_zero:
+        return "at the zero line"
     return percent(entry.immunity) if entry.immunity else "unresolved"
+
+
+def _cost(entry: Entry) -> str:
+    cost = entry.utility_cost
+    return "-" if entry.is_control or cost is None else f"{100 * cost.value:+.1f}"
 
 
 def _middle(estimate: Estimate | None) -> str:
@@ -88,10 +100,9 @@ COLUMNS = (
     Column(
         name="rank",
         title="rank",
-        meaning="Shared by those that are not resolved from the first of their group.",
-        value=lambda entry, board: entry.group,
-        text=lambda entry, board: rank(entry),
-        is_number=True,
+        meaning="The places that the data do not exclude, or why there is none.",
+        value=lambda entry, board: rank(entry),
+        text=lambda entry, board: standing(entry),
     ),
     Column(
         name="defense",
@@ -111,9 +122,18 @@ COLUMNS = (
         is_number=True,
     ),
     Column(
+        name="utility_cost",
+        title="cost",
+        meaning="Accuracy that the released teacher lost, in points.",
+        value=lambda entry, board: entry.utility_cost,
+        text=lambda entry, board: _cost(entry),
+        unit="points",
+        is_number=True,
+    ),
+    Column(
         name="strongest",
         title="strongest attack",
-        meaning="The attack that trained the best students, on average over seeds.",
+        meaning="The attack whose students are best on images that do not score them.",
         value=lambda entry, board: entry.strongest,
         text=lambda entry, board: entry.strongest or "-",
         of_cell=lambda cell: cell.attack,

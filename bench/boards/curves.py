@@ -58,7 +58,9 @@ def curves(students: Iterable[Student], varied: Varied) -> Iterator[Curve]:
     """
     groups: dict[tuple[str, str, str], list[Student]] = defaultdict(list)
     for one in students:
-        if not one.row.teacherless:
+        # What tuning chose is not what the options say.
+        tuned = varied == "attack" and one.row.grid != "[]"
+        if not one.row.teacherless and not tuned:
             groups[_group(one, varied)].append(one)
     found = [
         Curve(varied, name, option, beside, held, points)

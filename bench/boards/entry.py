@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from bench.boards.cells import Cell, of_one_text, paired, strongest
-from bench.boards.intervals import Estimate, mean, proportion, ratio
+from bench.boards import warnings
+from bench.boards.answers import Answers, answers_of
+from bench.boards.cells import Cell, answered, of_one_text
+from bench.boards.crossed import difference, mean, share
+from bench.boards.intervals import Estimate
 from bench.boards.lines import Lines
+from bench.boards.panel import Panel
 from bench.boards.seen import Release
+from bench.boards.strongest import Strongest, strongest
 from bench.planning.coverage import CONTROL_DEFENSE
 from bench.results.rows import ProtectRow, TeacherRow
+from bench.threat.access import TeacherGrant
 
-VANILLA = "kd"
-"""The attack that papers print; naive damage is measured with it."""
+VANILLA = ("kd[untuned]", "kd")
+"""The attack that papers print, as it stands; naive damage is measured with the first
+of these that is there."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +30,39 @@ class Entry:
     defense: str
     teacher_accuracy: Estimate | None
     utility_cost: Estimate | None
+    """Accuracy lost by what the attacker meets: replies, or a network whose weights he
+    holds."""
     strongest: str
     """The attack behind W; empty when there is none yet."""
     student_accuracy: Estimate | None
     """W."""
     by_seed: Mapping[int, float]
     """W, seed by seed."""
+    at_zero: bool
+    """W is Z itself: the teacher is no use."""
+    gain: Estimate | None
+    """The strongest attack that uses the teacher, minus Z."""
     immunity: Estimate | None
-    """None when it is not resolved."""
+    """None when it is not resolved, and where W is Z itself."""
     naive_damage: Estimate | None
     cells: Sequence[Cell]
     coverage: tuple[int, int]
     """Tasks that ended well, of how many; a zero line that lacks seeds lacks here."""
+    lacking: str
+    """What the protocol asks for and is not there, in words; empty if nothing is."""
+    caught: str
+    """Why it is believed in nothing, in words; mostly empty."""
     flags: Sequence[str]
-    group: int | None = None
-    """Rank: one group is not resolved from its first entry. None is not ranked."""
+    answers: Answers | None = field(default=None, repr=False, compare=False)
+    """Those behind W."""
+    standing: str = ""
+    """Why it has no rank, in words; empty where it has one."""
+    rank: tuple[int, int] | None = None
+    """The best and the worst place that the data do not exclude."""
+    of: int = 0
+    """How many have a rank."""
     seeds_needed: int | None = None
-    """About how many seeds would part it from its group's first."""
+    """About how many seeds would part it from the entry before it."""
 
     @property
     def is_control(self) -> bool:
@@ -49,12 +72,13 @@ class Entry:
     @property
     def complete(self) -> bool:
         """Nothing is missing."""
-        return self.coverage[0] == self.coverage[1]
+        return not self.lacking
 
 
 def entry_of(
     defense: str,
     lines: Lines,
+    panel: Panel,
     released: Iterable[Release],
     teachers: Mapping[str, TeacherRow],
 ) -> Entry:
@@ -63,71 +87,78 @@ def entry_of(
     Args:
         defense: Its label.
         lines: Of the board.
+        panel: What the protocol asks for under this access.
         released: The released teachers of all defenses, on the board's ground.
         teachers: The undefended ones by key.
     """
     cells = [cell for cell in lines.grid if cell.defense == defense]
-    best = strongest([*cells, *lines.zeros])
     own = of_one_text(one for one in released if one.defense == defense)
-    rows = [one.row for one in own]
+    rows = [one.row for one in own if one.row.accuracy is not None]
+    best = strongest(answered([*cells, *lines.zeros]))
+    teaching = strongest(answered(cells))
+    at_zero = best is not None and best.name in {cell.attack for cell in lines.zeros}
     is_control = defense == CONTROL_DEFENSE
     return Entry(
         defense=defense,
-        teacher_accuracy=_teacher_accuracy(rows),
-        utility_cost=_utility_cost(rows, teachers),
-        strongest=best.attack if best else "",
-        student_accuracy=best.accuracy if best else None,
+        teacher_accuracy=_of(answers_of(rows)),
+        utility_cost=_utility_cost(rows, teachers, lines),
+        strongest=best.name if best else "",
+        student_accuracy=mean(best.answers) if best else None,
         by_seed=best.by_seed if best else {},
-        immunity=None if is_control else _immunity(best, lines),
+        at_zero=at_zero,
+        gain=_gain(teaching, lines),
+        immunity=None if is_control or at_zero else _immunity(best, lines),
         naive_damage=None if is_control else _naive_damage(cells, lines),
         cells=cells,
-        coverage=(
-            sum(len(cell.by_seed) for cell in cells),
-            lines.expected(defense),
-        ),
-        flags=_flags(cells, rows),
+        coverage=panel.coverage(cells, lines, is_control),
+        lacking=panel.lacking(cells, lines, is_control),
+        caught=warnings.caught(own, cells, lines),
+        flags=warnings.of_entry(own, cells, lines, answers_of(rows)),
+        answers=best.answers if best else None,
     )
 
 
-def _immunity(best: Cell | None, lines: Lines) -> Estimate | None:
-    top, zero = lines.ceiling, lines.zero.by_seed
-    if top is None or best is None or lines.lacking_controls:
+def _of(answers: Answers | None) -> Estimate | None:
+    return mean(answers) if answers else None
+
+
+def _gain(teaching: Strongest | None, lines: Lines) -> Estimate | None:
+    zero = lines.zero.answers
+    if teaching is None or zero is None:
         return None
-    seeds = [s for s in top.by_seed if s in best.by_seed and s in zero]
-    return ratio(
-        [top.by_seed[s] - best.by_seed[s] for s in seeds],
-        [top.by_seed[s] - zero[s] for s in seeds],
-    )
+    return difference(teaching.answers, zero).estimate
+
+
+def _immunity(best: Strongest | None, lines: Lines) -> Estimate | None:
+    top, zero = lines.ceiling.answers, lines.zero.answers
+    if top is None or best is None or zero is None or not lines.tells:
+        return None
+    return share(top, best.answers, zero)
 
 
 def _naive_damage(cells: Iterable[Cell], lines: Lines) -> Estimate | None:
-    own = next((cell for cell in cells if cell.attack == VANILLA), None)
-    if own is None or VANILLA not in lines.plain or not lines.scene.access.labelled:
+    own = {cell.attack: cell for cell in cells}
+    name = next((v for v in VANILLA if v in own and v in lines.plain), None)
+    if name is None or not lines.scene.access.labelled:
         return None
-    lost = paired(lines.plain[VANILLA].by_seed, own.by_seed)
-    return mean(lost) if lost else None
-
-
-def _teacher_accuracy(rows: Iterable[ProtectRow]) -> Estimate | None:
-    values = [row.accuracy for row in rows if row.accuracy is not None]
-    return proportion(values) if values else None
+    before, after = lines.plain[name].answers, own[name].answers
+    if before is None or after is None or not set(before.seeds) & set(after.seeds):
+        return None
+    return difference(before, after).estimate
 
 
 def _utility_cost(
-    rows: Iterable[ProtectRow], teachers: Mapping[str, TeacherRow]
+    rows: Sequence[ProtectRow], teachers: Mapping[str, TeacherRow], lines: Lines
 ) -> Estimate | None:
-    lost = []
-    for row in rows:
-        before = teachers.get(row.parent)
-        if before and before.accuracy is not None and row.accuracy is not None:
-            lost.append(before.accuracy - row.accuracy)
-    return mean(lost) if lost else None
-
-
-def _flags(cells: Iterable[Cell], rows: Iterable[ProtectRow]) -> list[str]:
-    """Warnings of the defense and of its cells, each once, in words."""
-    words = {flag for row in rows for flag in row.flags}
-    for cell in cells:
-        words |= {f"{cell.attack}: {flag}" for flag in cell.flags}
-        words |= {f"{cell.attack}: {status}" for status in cell.troubles.values()}
-    return sorted(words)
+    pairs = [(teachers[row.parent], row) for row in rows if row.parent in teachers]
+    pairs = [(t, row) for t, row in pairs if t.accuracy is not None]
+    before = answers_of(teacher for teacher, _ in pairs)
+    after = answers_of(row for _, row in pairs)
+    if before is None or after is None:
+        return None
+    if lines.scene.access.teacher is TeacherGrant.WEIGHTS:
+        leaked = [row.network_accuracy for _, row in pairs]
+        if None not in leaked and leaked != [row.accuracy for _, row in pairs]:
+            after = after.in_place(leaked)  # type: ignore[arg-type]
+            before = before.in_shares()
+    return difference(before, after).estimate

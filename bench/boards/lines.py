@@ -1,28 +1,50 @@
-"""The lines that the entries of a board are read against: Z and U."""
+"""The lines that the entries of a board are read against: Z, O, H and U."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from bench.boards.cells import Cell, cells_of, strongest
+from bench.boards.answers import Answers
+from bench.boards.cells import Cell, answered, cells_of
+from bench.boards.crossed import difference, mean
 from bench.boards.intervals import Estimate
 from bench.boards.seen import Place, Scene, Student
+from bench.boards.strongest import Strongest, strongest
 from bench.planning.coverage import CONTROL_DEFENSE
+from bench.results.rows import Row, TeacherRow
+from bench.threat.access import TeacherGrant
 
 
 @dataclass(frozen=True)
-class Zero:
-    """The zero line, seed by seed, and where it comes from."""
+class Line:
+    """One line across a board, and where it comes from."""
 
-    by_seed: Mapping[int, float]
     estimate: Estimate | None
     source: str
+    answers: Answers | float | None = field(default=None, repr=False, compare=False)
+    """Seed by seed and image by image, or a share that is known exactly."""
+
+
+MISSING = Line(None, "")
+
+
+def line_of(best: Strongest | None) -> Line:
+    """The line that the strongest of several attacks draws."""
+    if best is None:
+        return MISSING
+    return Line(mean(best.answers), best.name, best.answers)
+
+
+def constants(rows: Iterable[Row]) -> dict[str, float]:
+    """The accuracy of the best constant answer, by fingerprint of the data."""
+    teachers = [row for row in rows if isinstance(row, TeacherRow)]
+    return {r.data_fingerprint: r.constant for r in teachers if r.constant is not None}
 
 
 def with_images_of(scene: Scene, controls: Iterable[Student]) -> list[Student]:
-    """The `controls` that could be the zero line of `scene`, if labels are granted.
+    """The `controls` that could be a line of `scene`, if labels are granted.
 
     They never ask the teacher, so it does not matter what is granted of it.
     """
@@ -35,26 +57,32 @@ def with_images_of(scene: Scene, controls: Iterable[Student]) -> list[Student]:
     ]
 
 
-def zero_line(scene: Scene, zeros: Sequence[Cell], here: Iterable[Student]) -> Zero:
-    """Z of `scene`: the strongest of `zeros`, or chance where no labels are granted.
+def zero_line(
+    scene: Scene,
+    controls: Iterable[Student],
+    here: Iterable[Student],
+    constant: Mapping[str, float],
+) -> Line:
+    """Z of `scene`: the strongest of `controls`, or the best constant answer.
 
     Args:
         scene: Where it is read.
-        zeros: The controls with the scene's images.
-        here: The students of the scene: of their classes and seeds.
+        controls: The teacherless students with the scene's images; references among
+            them are left out.
+        here: The students of the scene.
+        constant: The accuracy of the best constant answer, by fingerprint.
     """
     if scene.access.labelled:
-        best = strongest(zeros)
-        known = (best.by_seed, best.accuracy, best.attack) if best else ({}, None, "")
-        return Zero(*known)
-    rows = [one.row for one in here]
-    classes = next((row.classes for row in rows if row.classes is not None), None)
-    if classes is None:
-        return Zero({}, None, "")
-    chance = 1 / classes
-    exact = Estimate(chance, chance, chance, n=0)
-    seeds = sorted({row.seed for row in rows})
-    return Zero(dict.fromkeys(seeds, chance), exact, f"chance, 1/{classes}")
+        zeros = cells_of(one for one in controls if not one.row.reference)
+        return line_of(strongest(answered(zeros)))
+    share = constant.get(scene.place.data_fingerprint)
+    source = "the best constant answer"
+    if share is None:
+        classes = next((o.row.classes for o in here if o.row.classes), None)
+        if classes is None:
+            return MISSING
+        share, source = 1 / classes, f"chance, 1/{classes}"
+    return Line(Estimate(share, share, share, n=0), source, share)
 
 
 @dataclass(frozen=True)
@@ -66,6 +94,9 @@ class Lines:
     """The students of the scene, from all defenses."""
     controls: Sequence[Student]
     """The teacherless ones with the same images."""
+    constant: Mapping[str, float]
+    longer: Sequence[Student] = ()
+    """Students that were trained for longer, of any scene."""
 
     @cached_property
     def grid(self) -> Sequence[Cell]:
@@ -75,12 +106,7 @@ class Lines:
     @cached_property
     def zeros(self) -> Sequence[Cell]:
         """The controls, which are attacks as well."""
-        return cells_of(self.controls)
-
-    @cached_property
-    def zero(self) -> Zero:
-        """Z."""
-        return zero_line(self.scene, self.zeros, self.attacked)
+        return cells_of(one for one in self.controls if not one.row.reference)
 
     @cached_property
     def plain(self) -> Mapping[str, Cell]:
@@ -88,36 +114,56 @@ class Lines:
         return {c.attack: c for c in self.grid if c.defense == CONTROL_DEFENSE}
 
     @cached_property
-    def ceiling(self) -> Cell | None:
-        """The cell behind U."""
-        return strongest([*self.plain.values(), *self.zeros])
+    def zero(self) -> Line:
+        """Z."""
+        return zero_line(self.scene, self.controls, self.attacked, self.constant)
 
     @cached_property
-    def lacking(self) -> int:
-        """How many seeds the zero line lacks."""
-        return sum(self._seeds - len(cell.by_seed) for cell in self.zeros)
+    def own(self) -> Line:
+        """O: the strongest student of a teacher of the attacker's own."""
+        owns = cells_of(one for one in self.controls if one.row.reference)
+        return line_of(strongest(answered(owns)))
 
     @cached_property
-    def lacking_controls(self) -> int:
-        """How many seeds the zero line and the undefended teacher's students lack."""
-        met = [self.plain.get(attack) for attack in self._attacks]
-        return self.lacking + sum(
-            self._seeds - (len(cell.by_seed) if cell else 0) for cell in met
+    def hard(self) -> Line:
+        """H: the strongest attack on the undefended teacher by first classes alone."""
+        asks = TeacherGrant.HARD_LABELS
+        return line_of(
+            strongest(answered(c for c in self.plain.values() if c.asks == asks))
         )
 
-    def expected(self, defense: str) -> int:
-        """How many tasks an entry rests on.
-
-        A seed missing from a control counts as missing for every defense.
-        """
-        is_control = defense == CONTROL_DEFENSE
-        own = len(self._attacks) * self._seeds
-        return own + (self.lacking if is_control else self.lacking_controls)
+    @cached_property
+    def ceiling(self) -> Line:
+        """U; whoever holds labels may ignore the teacher."""
+        return line_of(strongest(answered([*self.plain.values(), *self.zeros])))
 
     @cached_property
-    def _attacks(self) -> set[str]:
-        return {cell.attack for cell in self.grid}
+    def tells(self) -> bool:
+        """Whether U is resolved above Z: else nothing can be told here."""
+        top, zero = self.ceiling.answers, self.zero.answers
+        if top is None or zero is None:
+            return False
+        gap = difference(top, zero).estimate
+        return gap.resolved and gap.value > 0
 
     @cached_property
-    def _seeds(self) -> int:
-        return len({one.row.seed for one in (*self.attacked, *self.controls)})
+    def longer_by_label(self) -> Mapping[tuple[str, str], Cell]:
+        """Students of this scene that were trained longer, by defense and attack."""
+        here = [one for one in self.longer if Scene.of(one) == self.scene]
+        return {(c.defense, _usual(c.attack)): c for c in cells_of(here)}
+
+    @cached_property
+    def floor(self) -> float | None:
+        """The accuracy of a constant answer."""
+        share = self.constant.get(self.scene.place.data_fingerprint)
+        if share is not None:
+            return share
+        classes = next((o.row.classes for o in self.attacked if o.row.classes), None)
+        return 1 / classes if classes else None
+
+
+def _usual(label: str) -> str:
+    """The label of an attack without what it says of effort."""
+    name, _, inside = label.rstrip("]").partition("[")
+    words = [w for w in inside.split(", ") if w and not w.startswith("effort=")]
+    return f"{name}[{', '.join(words)}]" if words else name

@@ -125,9 +125,9 @@ def measured(boards: Iterable[Board]) -> list[Measured]:
             place.dataset, place.teacher, place.student, CONTROL_DEFENSE, ""
         )
         values: list[tuple[Question, Estimate | None]] = []
-        if board.zero_is == CONTROL_ATTACK:
+        if board.zero.source == CONTROL_ATTACK:
             scratch = base._replace(attack=CONTROL_ATTACK + less)
-            values.append((scratch, board.zero))
+            values.append((scratch, board.zero.estimate))
         for entry in board.entries:
             own = base._replace(defense=entry.defense)
             values.append((own._replace(student=""), entry.teacher_accuracy))

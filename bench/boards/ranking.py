@@ -1,38 +1,180 @@
-"""The order of entries, and which of them share a rank."""
+"""The order of entries, and which places the data leave to each.
+
+All pairs of the entries that may have a rank, the undefended teacher among them, are
+compared together. Holm's procedure (S. Holm, A simple sequentially rejective multiple
+test procedure, Scand. J. Stat. 6, 1979) holds the chance that any pair of equals is
+parted at `ERROR`, whatever the spreads and however the pairs depend on each other.
+
+An entry that is surely below the undefended teacher has a rank: from one more than the
+number of those that are surely lower to the number of those that are not surely higher.
+So noise widens it, and buys nothing.
+
+With n seeds and m pairs the first pair that is parted must differ by Student's t of
+`ERROR` / m with n - 1 degrees of freedom, times the standard error. `POWER` has the
+chance that one pair that differs by so many standard deviations of its paired
+difference is parted at the first step on a board of 15.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations, pairwise
+from statistics import median, stdev
 
-from bench.boards.cells import paired
+import numpy as np
+
+from bench.boards.crossed import ERROR, Crossed, difference
 from bench.boards.entry import Entry
-from bench.boards.intervals import mean, seeds_to_separate
+from bench.boards.warnings import LEAST, NOISY
+from bench.planning.coverage import CONTROL_DEFENSE
+
+POWER = {5: {2: 0.03, 4: 0.34, 8: 0.97}, 10: {2: 0.55, 4: 1.0, 8: 1.0}}
+"""By seeds and differences in standard deviations; a test holds it."""
+SMALLEST = 1e-12
+"""Errors below it are not told apart."""
 
 
-def ranked(entries: Iterable[Entry], official: bool) -> list[Entry]:
-    """Lowest W first; each group is anchored at its first entry.
+def ranked(
+    entries: Iterable[Entry], official: bool, tells: bool, allowance: float
+) -> list[Entry]:
+    """Lowest W first, each with its rank or the words for why it has none.
 
-    The undefended teacher, incomplete entries, and all entries of a board that is not
-    official stand in their place without a rank.
-    An entry joins the group above when its paired difference to the group's first is
-    not resolved; two seeds are the least that resolve anything.
+    Args:
+        entries: Of one board.
+        official: Whether the board ranks at all.
+        tells: Whether U is resolved above Z.
+        allowance: Accuracy that the protocol lets a defense cost.
     """
-    ordered: list[Entry] = []
-    anchor: Entry | None = None
-    group, count = 0, 0
-    for entry in sorted(entries, key=_weakness):
-        rank, needed = None, None
-        if official and entry.complete and not entry.is_control:
-            count += 1
-            gaps = paired(entry.by_seed, anchor.by_seed) if anchor else []
-            if anchor is None or (len(gaps) > 1 and mean(gaps).resolved):
-                group, anchor = count, entry
-            else:
-                needed = seeds_to_separate(gaps)
-            rank = group
-        ordered.append(replace(entry, group=rank, seeds_needed=needed))
-    return ordered
+    ordered = _flagged(sorted(entries, key=_weakness))
+    stands = {e.defense: _standing(e, official, tells, allowance) for e in ordered}
+    compared = [
+        e for e in ordered if e.answers and (e.is_control or not stands[e.defense])
+    ]
+    apart = parted(compared)
+    fit = []
+    for entry in compared:
+        if entry.is_control:
+            continue
+        if not tells:
+            stands[entry.defense] = "this data cannot tell"
+        elif not official:
+            continue
+        elif (CONTROL_DEFENSE, entry.defense) in apart:
+            fit.append(entry)
+        elif (entry.defense, CONTROL_DEFENSE) in apart:
+            stands[entry.defense] = "copied better than without a defense"
+        else:
+            stands[entry.defense] = "no effect shown"
+    names = [entry.defense for entry in fit]
+    ranks = rank_intervals(names, apart)
+    needed = _needed(fit, apart)
+    return [
+        replace(
+            entry,
+            standing=stands[entry.defense],
+            rank=ranks.get(entry.defense),
+            of=len(fit),
+            seeds_needed=needed.get(entry.defense),
+        )
+        for entry in ordered
+    ]
+
+
+def _standing(entry: Entry, official: bool, tells: bool, allowance: float) -> str:
+    """Why `entry` can have no rank, as far as it alone tells; mostly empty."""
+    if entry.is_control:
+        return "control"
+    if not official:
+        return "not ranked"
+    if entry.caught:
+        return f"not believed: {entry.caught}"
+    if not entry.complete:
+        return f"preliminary: {entry.lacking}"
+    cost = entry.utility_cost
+    if cost is not None and cost.high > allowance:
+        return "beyond the utility allowance"
+    return ""
+
+
+def parted(entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """Pairs (higher, lower) of defenses whose W surely differ, by Holm's procedure."""
+    pairs = [
+        (e.defense, f.defense, difference(e.answers, f.answers))
+        for e, f in combinations(entries, 2)
+        if e.answers is not None and f.answers is not None
+    ]
+    return {
+        (first, second) if gap.values[0] > 0 else (second, first)
+        for first, second, gap in holm(pairs)
+    }
+
+
+def holm(pairs: Sequence[tuple[str, str, Crossed]]) -> list[tuple[str, str, Crossed]]:
+    """Those of `pairs` that are resolved while the error of all together is held."""
+    kept = []
+    errors = [(error_of(gap), place) for place, (_, _, gap) in enumerate(pairs)]
+    for step, (error, place) in enumerate(sorted(errors)):
+        if error > ERROR / (len(pairs) - step):
+            break
+        kept.append(pairs[place])
+    return kept
+
+
+def error_of(gap: Crossed) -> float:
+    """The error at which `gap` is just resolved, between `SMALLEST` and 1: its p."""
+    if gap.n < 2 or not gap.beyond(1 - 1e-9):
+        return 1.0
+    low, high = np.log(SMALLEST), 0.0
+    if gap.beyond(SMALLEST):
+        return SMALLEST
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if gap.beyond(np.exp(middle)) else (middle, high)
+    return float(np.exp(high))
+
+
+def rank_intervals(
+    names: Sequence[str], apart: set[tuple[str, str]]
+) -> dict[str, tuple[int, int]]:
+    """The best and the worst place of each, given the pairs (higher, lower)."""
+    ranks = {}
+    for name in names:
+        lower = sum((name, other) in apart for other in names)
+        higher = sum((other, name) in apart for other in names)
+        ranks[name] = (1 + lower, len(names) - higher)
+    return ranks
+
+
+def _needed(
+    fit: Sequence[Entry], apart: set[tuple[str, str]]
+) -> Mapping[str, int | None]:
+    """About how many seeds would part each entry from the one before it."""
+    pairs = max(1, len(fit) * (len(fit) + 1) // 2)
+    found = {}
+    for before, entry in pairwise(fit):
+        if (entry.defense, before.defense) in apart:
+            continue
+        if before.answers is not None and entry.answers is not None:
+            gap = difference(entry.answers, before.answers)
+            found[entry.defense] = gap.seeds_needed(ERROR / pairs)
+    return found
+
+
+def _flagged(entries: Sequence[Entry]) -> list[Entry]:
+    """`entries`, those that are far noisier than the board flagged."""
+    spreads = {
+        e.defense: stdev(e.by_seed.values()) for e in entries if len(e.by_seed) > 1
+    }
+    if not spreads:
+        return list(entries)
+    most = max(LEAST, NOISY * median(spreads.values()))
+    return [
+        replace(e, flags=[*e.flags, "noisy: its seeds spread far more than others'"])
+        if spreads.get(e.defense, 0) > most
+        else e
+        for e in entries
+    ]
 
 
 def _weakness(entry: Entry) -> float:

@@ -1,4 +1,7 @@
-"""JSON for `--json`: standard, so an infinite or undefined number is null."""
+"""JSON for `--json`: standard, so an infinite or undefined number is null.
+
+Single answers to test images are left out: rows have them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _plain(v) for k, v in value.items() if k != "answers"}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value

@@ -15,8 +15,9 @@ from rich.table import Table
 
 from bench.boards.board import Board
 from bench.boards.board import leaderboard as official
-from bench.boards.columns import COLUMNS, Column, percent, track
+from bench.boards.columns import COLUMNS, Column, track
 from bench.boards.seen import name_of
+from bench.boards.sentence import sentence
 from bench.cli.as_json import dump
 from bench.cli.terminal import console, say
 from bench.planning.protocol import Protocol
@@ -99,10 +100,8 @@ def _empty(board: Board) -> Table:
     return Table(
         title=f"[bold]{escape(track(board))}[/]: {where} {board.version}"
         f"{'' if board.official else departs}",
-        caption=f"in percent, with 95 % intervals over n seeds; "
-        f"zero line Z = {percent(board.zero)} ({escape(board.zero_is or 'missing')}), "
-        f"ceiling U = {percent(board.ceiling)} ({escape(board.ceiling_is) or 'none'})"
-        f"{_flags(board)}",
+        caption="in percent, with 95 % intervals over n seeds and the test images; "
+        f"{escape(sentence(board))}{_flags(board)}",
         title_justify="left",
         caption_justify="left",
         title_style="",
@@ -113,8 +112,12 @@ def _empty(board: Board) -> Table:
 
 
 def _flags(board: Board) -> str:
-    """A line an entry that has flags."""
-    flagged = [(e.defense, ", ".join(e.flags)) for e in board.entries if e.flags]
+    """A line an entry that has flags, or a long reason for having no rank."""
+    flagged = []
+    for entry in board.entries:
+        reason = [entry.standing] if ":" in entry.standing else []
+        if told := ", ".join([*reason, *entry.flags]):
+            flagged.append((entry.defense, told))
     return "".join(escape(f"\n{name}: {flags}") for name, flags in flagged)
 
 

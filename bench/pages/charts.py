@@ -61,7 +61,7 @@ def defense(boards: Sequence[Board], label: str) -> list[tuple[Board, str]]:
                 _dots(entries[label], ACCENT, "circle"),
             ]
         )
-        for line, name in ((board.zero, "Z"), (board.ceiling, "U")):
+        for line, name in ((board.zero.estimate, "Z"), (board.ceiling.estimate, "U")):
             if line is not None:
                 figure.add_hline(
                     y=100 * line.value,

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.boards.columns import immunity, rank
 from bench.boards.intervals import Estimate
+from bench.boards.sentence import sentence
 from bench.plugins.spec import Kind
 from bench.results.rows import BULKY, Row
 
@@ -128,5 +129,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "typeset": typeset,
     "rank": rank,
     "immunity": immunity,
+    "sentence": sentence,
 }
 """By their names in the templates."""

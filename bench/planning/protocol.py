@@ -126,6 +126,9 @@ class Protocol(BaseModel):
     """Fields of `Recipe` by network; `default` serves all that are not named."""
     options: dict[str, dict[str, Any]] = {}
     """Options by plugin, in place of the class's defaults."""
+    utility_allowance: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """Accuracy that a ranked defense may cost, a share: the upper end of its interval
+    counts, of the replies, or of the network where its weights are granted."""
     tuning: Tuning | None = None
     """None tunes nothing."""
     sweeps: dict[str, dict[str, tuple[Any, ...]]] = {}
