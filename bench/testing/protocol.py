@@ -15,7 +15,7 @@ PROTOCOL = Protocol(
     teachers=("resnet8",),
     students=("cnn2",),
     defenses=("none", "nasty"),
-    attacks=("scratch", "kd", "label_kd", "dafl", "surrogate_kd", "noise_kd"),
+    attacks=("scratch", "kd", "dafl", "surrogate_kd"),
     tracks={
         "open": Track(teacher=SOFT, images=TRAIN_IMAGES),
         "limited": Track(teacher=SOFT, images=TRAIN_IMAGES, fraction=0.1),

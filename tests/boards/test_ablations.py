@@ -9,14 +9,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from boarding import later
+from boarding import later, proportion
 from rich.console import Console
 
 from bench.boards.ablation import Ablation
 from bench.boards.ablations import ablations
 from bench.boards.board import boards
 from bench.boards.cells import Reading
-from bench.boards.intervals import Estimate, proportion
+from bench.boards.intervals import Estimate
 from bench.cli.ablation import ablation_tables, unswept
 from bench.errors import Status
 from bench.planning.protocol import Track

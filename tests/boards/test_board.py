@@ -7,12 +7,11 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from boarding import U, Z, entry, failed, later, only
+from boarding import U, Z, entry, failed, later, mean, only, proportion, ratio
 
 from bench.boards.board import boards
 from bench.boards.cells import read
 from bench.boards.entry import Entry
-from bench.boards.intervals import mean, proportion, ratio
 from bench.errors import Status
 from bench.planning.protocol import Track
 from bench.results.rows import Row
@@ -41,8 +40,8 @@ def test_the_lines_are_scratch_and_the_strongest_attacks_by_their_means() -> Non
 
     board = only(rows)
 
-    assert (board.zero, board.zero_is) == (proportion(Z), "scratch")
-    assert (board.ceiling, board.ceiling_is) == (proportion(best), "copy")
+    assert (board.zero.estimate, board.zero.source) == (proportion(Z), "scratch")
+    assert (board.ceiling.estimate, board.ceiling.source) == (proportion(best), "copy")
     found = entry(board, "wall")
     assert (found.strongest, found.student_accuracy) == ("copy", proportion(held))
     assert found.by_seed == dict(enumerate(held))
@@ -55,7 +54,7 @@ def test_the_zero_line_is_one_of_the_attacks() -> None:
     )
 
     assert (found.strongest, found.student_accuracy) == ("scratch", proportion(Z))
-    assert (below.ceiling, below.ceiling_is) == (proportion(Z), "scratch")
+    assert (below.ceiling.estimate, below.ceiling.source) == (proportion(Z), "scratch")
 
 
 @pytest.mark.parametrize("track", TRACKS[2:])
@@ -70,9 +69,9 @@ def test_the_zero_line_is_chance_where_no_labelled_image_is_granted(
 
     board = only(rows)
 
-    assert board.zero is not None
-    assert (board.zero.value, board.zero.low, board.zero.high) == (0.25, 0.25, 0.25)
-    assert (board.zero_is, board.ceiling_is) == ("chance, 1/4", "invent")
+    zero = board.zero.estimate
+    assert zero is not None and (zero.value, zero.low, zero.high) == (0.25,) * 3
+    assert (board.zero.source, board.ceiling.source) == ("chance, 1/4", "invent")
     found = entry(board, "wall")
     assert found.strongest == "invent"
     assert found.immunity is not None
@@ -84,7 +83,9 @@ def test_each_board_has_a_zero_line_of_its_own_images_or_none() -> None:
     rows += steal_rows("none", "kd", U, track="limited")
     rows += steal_rows("none", "dafl", U, track="white box", classes=None)
 
-    lines = {b.scene.track: (b.zero, b.zero_is) for b in boards(rows, PROTOCOL)}
+    lines = {
+        b.scene.track: (b.zero.estimate, b.zero.source) for b in boards(rows, PROTOCOL)
+    }
 
     assert lines == {
         "open": (proportion(Z), "scratch"),
@@ -95,12 +96,14 @@ def test_each_board_has_a_zero_line_of_its_own_images_or_none() -> None:
 
 def test_a_control_without_teacher_serves_every_track_with_its_images() -> None:
     hard = Track(teacher="HardLabels", images=TRAIN_IMAGES)
-    protocol = PROTOCOL.model_copy(update={"tracks": {**PROTOCOL.tracks, "hard": hard}})
+    update = {"tracks": {**PROTOCOL.tracks, "hard": hard}}
+    update |= {"attacks": ("scratch", "kd", "label_kd")}
+    protocol = PROTOCOL.model_copy(update=update)
     rows = [*CONTROLS, *steal_rows("none", "label_kd", U, access=hard.ranked)]
 
     found = boards(rows, protocol)
 
-    assert [(b.scene.track, b.zero, b.official) for b in found] == [
+    assert [(b.scene.track, b.zero.estimate, b.official) for b in found] == [
         ("open", proportion(Z), True),
         ("hard", proportion(Z), True),
     ]
@@ -122,15 +125,21 @@ def test_immunity_is_the_part_of_the_gain_that_is_lost_seed_by_seed() -> None:
     assert found.immunity.n == 3
 
 
-@pytest.mark.parametrize(("w", "immunity"), [(U, 0.0), ([0.3] * 3, 1.0)])
-def test_immunity_is_none_where_nothing_is_lost_and_whole_at_the_zero_line(
-    w: list[float], immunity: float
-) -> None:
-    found = wall(*steal_rows("wall", "kd", w)).immunity
+def test_immunity_is_none_where_nothing_is_lost() -> None:
+    found = wall(*steal_rows("wall", "kd", U)).immunity
 
     assert found is not None
-    told = (found.value, found.low, found.high)
-    assert told == pytest.approx((immunity,) * 3, abs=1e-6)
+    assert (found.value, found.low, found.high) == pytest.approx((0, 0, 0), abs=1e-6)
+
+
+def test_where_w_is_the_zero_line_itself_the_gain_stands_in_place_of_immunity() -> None:
+    w = [0.30, 0.31, 0.32]
+
+    found = wall(*steal_rows("wall", "kd", w))
+
+    assert (found.at_zero, found.immunity, found.strongest) == (True, None, "scratch")
+    assert found.gain == mean([x - z for x, z in zip(w, Z, strict=True)])
+    assert found.student_accuracy == proportion(Z)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +148,8 @@ def test_immunity_is_none_where_nothing_is_lost_and_whole_at_the_zero_line(
         ({"scratch": [0.90, 0.97, 0.91], "kd": [0.95, 0.94, 0.93]}, 3),
         ({"scratch": [0.8], "kd": [0.95]}, 1),
         ({"kd": U}, 3),
-        ({"scratch": Z[:2], "kd": U}, 3),
-        ({"scratch": Z, "kd": U[:2]}, 3),
     ],
-    ids=["no certain gain", "one seed", "no zero line", "Z lacks one", "U lacks one"],
+    ids=["no certain gain", "one seed", "no zero line"],
 )
 def test_immunity_is_unresolved(controls: dict[str, list[float]], seeds: int) -> None:
     rows = [
@@ -226,9 +233,10 @@ def test_a_row_that_did_not_end_well_is_shown_and_never_averaged(status: str) ->
     (cell,) = found.cells
     assert cell.troubles == {bad.key: status}
     assert cell.by_seed == {0: 0.90, 1: 0.92}
-    assert cell.accuracy == found.student_accuracy == proportion([0.90, 0.92])
+    assert cell.accuracy == proportion([0.90, 0.92])
     assert found.flags == [f"kd: {status}"]
-    assert (found.coverage, found.group) == ((2, 3), None)
+    assert (found.coverage, found.rank) == ((2, 3), None)
+    assert found.standing == "preliminary: 2 of 3 students"
 
 
 def test_a_defense_of_which_all_failed_stands_last_without_numbers() -> None:

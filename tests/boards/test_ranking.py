@@ -7,11 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from boarding import U, Z, entry, failed, later, only
+from boarding import U, Z, entry, failed, later, only, proportion
 
 from bench.boards.board import boards, leaderboard
-from bench.boards.intervals import mean, proportion
+from bench.boards.columns import rank
+from bench.boards.ranking import parted
+from bench.boards.sentence import sentence
+from bench.boards.warnings import DISHONEST
+from bench.errors import Status
 from bench.planning.protocol import Track
+from bench.results.flags import REACHES, Flag
 from bench.results.index import Results
 from bench.results.rows import Row, StealRow
 from bench.testing.protocol import NO_IMAGES, PROTOCOL, SOFT, TRAIN_IMAGES, WEIGHTS
@@ -21,87 +26,140 @@ from bench.threat.access import Access
 WALLS = {
     "brick": [0.50, 0.51, 0.52],
     "clay": [0.52, 0.50, 0.53],
-    "hedge": [0.70, 0.71, 0.70],
-    "rope": [0.71, 0.70, 0.72],
-    "string": [0.90, 0.91, 0.92],
+    "hedge": [0.70, 0.71, 0.72],
+    "rope": [0.90, 0.91, 0.92],
 }
+"""Three seeds part what differs by much and hardly varies between pairs."""
 
 
 def field_of(walls: dict[str, list[float]]) -> list[Row]:
     """Controls with a low zero line, and each of `walls` attacked by kd."""
     rows: list[Row] = [
         *steal_rows("none", "scratch", [0.2] * 3),
-        *steal_rows("none", "kd", U),
+        *steal_rows("none", "kd", [0.96, 0.97, 0.98]),
     ]
     return rows + [
         s for name, values in walls.items() for s in steal_rows(name, "kd", values)
     ]
 
 
-def ranks(rows: Iterable[Row]) -> list[tuple[str, int | None]]:
-    return [(e.defense, e.group) for e in only(rows).entries]
+def ranks(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    return [(e.defense, rank(e)) for e in only(rows).entries]
 
 
-def test_the_weakest_first_and_what_is_not_resolved_shares_its_rank() -> None:
+def test_the_weakest_first_and_a_rank_is_what_the_data_leave() -> None:
     assert ranks(reversed(field_of(WALLS))) == [
-        *(("brick", 1), ("clay", 1), ("hedge", 3), ("rope", 3), ("string", 5)),
-        ("none", None),
+        ("brick", "1-2 of 4"),
+        ("clay", "1-2 of 4"),
+        ("hedge", "3 of 4"),
+        ("rope", "4 of 4"),
+        ("none", "control"),
     ]
 
 
-def test_a_group_is_anchored_at_its_first_and_does_not_drift() -> None:
-    walls = {
-        "first": [0.50, 0.50, 0.50],
-        "second": [0.49, 0.52, 0.52],
-        "third": [0.52, 0.52, 0.53],
-    }
+def test_noise_widens_a_rank_and_cannot_buy_one() -> None:
+    noisy = {"lottery": [0.05, 0.75, 0.95], "none of it": [0.60, 0.61, 0.62]}
+    wide = {**WALLS, **noisy}
 
-    pairs = zip(walls["third"], walls["second"], strict=True)
-    assert not mean([third - second for third, second in pairs]).resolved
-    assert ranks(field_of(walls))[:3] == [("first", 1), ("second", 1), ("third", 3)]
+    board = only(field_of(wide))
+
+    lottery = entry(board, "lottery")
+    assert lottery.standing == "no effect shown" and lottery.rank is None
+    assert any(flag.startswith("noisy") for flag in lottery.flags)
+    assert rank(entry(board, "hedge")) == "4 of 5"
 
 
 def test_paired_seeds_resolve_what_means_alone_would_not() -> None:
-    walls = {"one": [0.30, 0.50, 0.70], "two": [0.32, 0.52, 0.721]}
+    walls = {"one": [0.30, 0.50, 0.70], "two": [0.32, 0.52, 0.7200001]}
+    rows = [row for row in field_of(walls) if row.seed == 0]
 
     assert proportion(walls["one"]).high > proportion(walls["two"]).low
-    assert ranks(field_of(walls))[:2] == [("one", 1), ("two", 2)]
-    first = [row for row in field_of(walls) if row.seed == 0]
-    assert {group for _, group in ranks(first)} == {1, None}, "one seed resolves none"
+    parts = parted([e for e in only(field_of(walls)).entries if not e.is_control])
+    assert parts == {("two", "one")}
+    assert parted(only(rows).entries) == set(), "one seed resolves none"
 
 
-def test_the_seeds_that_would_part_a_group_are_told() -> None:
+def test_the_seeds_that_would_part_neighbours_are_told() -> None:
     needed = {e.defense: e.seeds_needed for e in only(field_of(WALLS)).entries}
 
     assert needed["clay"] is not None and needed["clay"] > 3
-    assert needed["brick"] is needed["hedge"] is None
+    assert needed["brick"] is needed["hedge"] is needed["none"] is None
 
 
-def test_the_undefended_teacher_stands_in_its_place_without_a_rank() -> None:
-    walls = {"wall": [0.5, 0.5, 0.5], "leak": [0.97, 0.98, 0.98]}
+def test_who_is_not_below_the_undefended_teacher_has_no_rank() -> None:
+    walls = {
+        "wall": [0.50, 0.51, 0.52],
+        "air": [0.95, 0.98, 0.97],
+        "leak": [0.99, 1.00, 1.01],
+    }
 
-    assert ranks(field_of(walls)) == [("wall", 1), ("none", None), ("leak", 2)]
+    assert ranks(field_of(walls)) == [
+        ("wall", "1 of 1"),
+        ("air", "no effect shown"),
+        ("none", "control"),
+        ("leak", "copied better than without a defense"),
+    ]
 
 
-def test_who_lacks_an_attack_or_a_seed_is_listed_and_anchors_no_group() -> None:
+def test_where_u_is_not_above_z_nobody_has_a_rank() -> None:
     rows = [
-        *field_of({"whole": [0.9] * 3}),
+        *steal_rows("none", "scratch", [0.95, 0.97, 0.98]),
+        *steal_rows("none", "kd", [0.96, 0.96, 0.99]),
+        *steal_rows("wall", "kd", [0.50, 0.51, 0.52]),
+    ]
+
+    board = only(rows)
+
+    assert not board.tells and "cannot tell" in sentence(board)
+    assert rank(entry(board, "wall")) == "this data cannot tell"
+
+
+@pytest.mark.parametrize(("after", "ranked"), [(0.975, True), (0.95, False)])
+@pytest.mark.parametrize("track", ["open", "white box"])
+def test_who_costs_more_than_the_allowance_stands_below_the_line(
+    after: float, ranked: bool, track: str
+) -> None:
+    attack = "kd" if track == "open" else "dafl"
+    leaked = after if track == "white box" else 0.2
+    told = {"network_accuracy": leaked}
+    rows: list[Row] = [
+        *(teacher_row(seed, 0.98) for seed in range(3)),
+        *(release_row("wall", seed, max(after, 0.98 * (track != "open")), **told)
+          for seed in range(3)),
+        *steal_rows("none", "scratch", [0.2] * 3),
+        *steal_rows("none", attack, [0.96, 0.97, 0.98], track=track),
+        *steal_rows("wall", attack, [0.50, 0.51, 0.52], track=track),
+    ]  # fmt: skip
+
+    found = entry(only(rows), "wall")
+
+    assert found.utility_cost is not None
+    assert found.utility_cost.value == pytest.approx(0.98 - after)
+    assert rank(found) == ("1 of 1" if ranked else "beyond the utility allowance")
+
+
+def test_who_lacks_an_attack_or_a_seed_is_preliminary() -> None:
+    attacks = ("scratch", "kd", "label_kd")
+    rows = [
+        *field_of({"whole": [0.70, 0.71, 0.72]}),
         *steal_rows("none", "label_kd", U),
-        *steal_rows("whole", "label_kd", [0.9] * 3),
+        *steal_rows("whole", "label_kd", [0.70, 0.71, 0.72]),
         *steal_rows("half", "kd", [0.3] * 3),
         *steal_rows("short", "kd", [0.4] * 3),
         *steal_rows("short", "label_kd", [0.4] * 2),
     ]
 
-    board = only(rows)
+    board = only(rows, attacks=attacks)
 
-    found = [(e.defense, e.group, e.coverage, e.complete) for e in board.entries]
+    found = [(e.defense, rank(e), e.coverage) for e in board.entries]
     assert found == [
-        ("half", None, (3, 6), False),
-        ("short", None, (5, 6), False),
-        ("whole", 1, (6, 6), True),
-        ("none", None, (6, 6), True),
+        ("half", "preliminary: no label_kd", (3, 6)),
+        ("short", "preliminary: 5 of 6 students", (5, 6)),
+        ("whole", "1 of 1", (6, 6)),
+        ("none", "control", (6, 6)),
     ]
+    fewer = only([row for row in rows if row.seed < 2], attacks=attacks)
+    assert entry(fewer, "whole").standing == "preliminary: 2 of 3 seeds"
 
 
 @pytest.mark.parametrize("lost", [("scratch", 1), ("kd", 1), ("scratch", 2)])
@@ -121,8 +179,115 @@ def test_a_seed_missing_from_a_control_is_missing_for_every_defense(
     board = only(rows)
 
     assert entry(board, "wall").coverage == (3, 3 + count)
-    assert entry(board, "wall").group is None
+    assert rank(entry(board, "wall")) == f"preliminary: 3 of {3 + count} students"
     assert entry(board, "none").complete is False
+
+
+def test_an_attack_that_does_not_apply_unranks_nobody() -> None:
+    rows = [
+        *field_of(WALLS),
+        *steal_rows("none", "label_kd", U),
+        *steal_rows("hedge", "label_kd", U),
+        *steal_rows("rope", "label_kd", U),
+        *steal_rows("clay", "label_kd", U),
+        *(failed(r, Status.NOT_APPLICABLE)
+          for r in steal_rows("brick", "label_kd", U)),
+    ]  # fmt: skip
+
+    board = only(rows, attacks=("scratch", "kd", "label_kd"))
+
+    brick = entry(board, "brick")
+    assert (brick.coverage, rank(brick)) == ((3, 3), "1 of 1")
+
+
+@pytest.mark.parametrize(
+    ("flag", "on", "unranked"),
+    [
+        *((flag, "release", True) for flag in DISHONEST),
+        (Flag.QUOTA, "student", True),
+        (Flag.VANISHED, "release", False),
+        (Flag.DECOY, "release", False),
+        (f"{REACHES}run._score", "release", True),
+    ],
+)
+def test_who_was_caught_at_work_has_no_rank(flag: str, on: str, unranked: bool) -> None:
+    flags = {"flags": [str(flag)]}
+    told = [release_row("brick", s, **(flags if on == "release" else {}))
+            for s in range(3)]  # fmt: skip
+    more = steal_rows("brick", "kd", [0.5] * 3, **(flags if on == "student" else {}))
+    rows = [*field_of({"hedge": WALLS["hedge"]}), *told, *more]
+
+    found = entry(only(rows), "brick")
+
+    assert (rank(found) == f"not believed: {flag}") is unranked
+    assert any(str(flag) in word for word in found.flags)
+
+
+def test_an_attack_that_reaches_past_its_grants_does_not_count() -> None:
+    stolen = steal_rows("brick", "kd", [0.99] * 3, flags=[f"{REACHES}gc"])
+
+    found = entry(only([*field_of({"hedge": WALLS["hedge"]}), *stolen]), "brick")
+
+    assert found.cells[0].by_seed == {}
+    assert set(found.cells[0].troubles.values()) == {"left out"}
+    assert rank(found).startswith("preliminary")
+
+
+def flags_of(rows: Iterable[Row], defense: str, track: str = "open") -> str:
+    found = [b for b in boards(list(rows), PROTOCOL) if b.scene.track == track]
+    return "; ".join(entry(found[0], defense).flags)
+
+
+def test_numbers_that_cannot_be_are_flagged() -> None:
+    base = [*field_of(WALLS), *(teacher_row(s, constant=0.3) for s in range(3))]
+    teachers = [release_row("brick", seed, 0.3) for seed in range(3)]
+    hard = steal_rows("clay", "label_kd", [0.93, 0.94, 0.95])
+    low = steal_rows("hedge", "copy", [0.05, 0.06, 0.05])
+    fallen = steal_rows("rope", "copy", [0.31, 0.8, 0.8])
+    idle = steal_rows("none", "copy", [0.30, 0.30, 0.31])
+    elsewhere = steal_rows("rope", "kd", WALLS["rope"], device="another")
+    rows = [*base, *teachers, *hard, *low, *fallen, *idle]
+
+    assert "kd: above its teacher" in flags_of(rows, "brick")
+    assert "hard labels beat confidences" in flags_of(rows, "clay")
+    assert "copy: did not work: below a constant answer" in flags_of(rows, "hedge")
+    assert "copy: collapsed at some seeds" in flags_of(rows, "rope")
+    assert "copy: does not work on none" in flags_of(rows, "none")
+    moved = [r for r in base if getattr(r, "defense", "") != "rope"]
+    told = flags_of([*moved, *elsewhere], "rope")
+    assert "kd: measured in another environment than none" in told
+
+
+def test_who_holds_less_and_does_better_is_flagged() -> None:
+    rows = [
+        *field_of({"brick": WALLS["brick"]}),
+        *steal_rows("none", "dafl", U, track="white box"),
+        *steal_rows("brick", "dafl", [0.7, 0.71, 0.7], track="white box"),
+        *steal_rows("none", "noise_kd", U, track="data-free service"),
+        *steal_rows("brick", "noise_kd", [0.9, 0.91, 0.9], track="data-free service"),
+    ]
+
+    white = flags_of(rows, "brick", "white box")
+    black = flags_of(rows, "brick", "data-free service")
+
+    assert "data-free beats labelled images" in white
+    assert "data-free beats labelled images" in black
+    assert "black box beats white box" in black and "black box" not in white
+
+
+def test_twice_the_steps_that_move_w_say_that_it_has_not_converged() -> None:
+    rows = [*field_of(WALLS)]
+    rows += steal_rows("brick", "kd", [0.60, 0.61, 0.62], effort=2)
+    rows += steal_rows("hedge", "kd", [0.70, 0.71, 0.72], effort=2)
+
+    board = only(rows)
+
+    assert entry(board, "brick").flags == [
+        "kd: not converged: +10.0 points with twice the steps"
+    ]
+    assert entry(board, "hedge").flags == []
+    assert "attacks on brick have not converged" in sentence(board)
+    assert board.entries[0].defense == "brick"
 
 
 def test_the_order_of_the_rows_changes_nothing() -> None:
@@ -155,8 +320,8 @@ def test_a_board_with_a_row_that_departs_ranks_nothing(other: dict[str, Any]) ->
     assert [b.official for b in found if "nasty" in str(b.entries)] == [False]
     assert [e.defense for b in official for e in b.entries] == [*WALLS, "none"]
     for board in found:
-        groups = {e.group for e in board.entries}
-        assert (groups == {None}) is not board.official
+        ranks = {e.rank for e in board.entries}
+        assert (ranks == {None}) is not board.official
 
 
 def test_a_zero_line_that_departs_makes_its_board_unofficial() -> None:
