@@ -57,6 +57,16 @@ class Code:
         """What rows call it: `stem:Name` for a file, `module:Name` for a module."""
         return f"{self.module}:{self.name}"
 
+    def texts(self) -> list[tuple[str, str]]:
+        """Name and text of its file and its neighbours, wherever they are.
+
+        Raises:
+            BadPlugin: they cannot be read.
+        """
+        if self.files:
+            return list(self.files)
+        return sorted(_texts(_origin(self.module, self.short), self.short).items())
+
     def load(self) -> object:
         """What stands there; the module runs at its first load.
 

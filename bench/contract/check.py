@@ -20,6 +20,7 @@ OF_ALL: tuple[Promise, ...] = (
     of_all.has_defaults,
     of_all.has_plain_options,
     of_all.documents_itself,
+    of_all.takes_what_it_was_granted,
 )
 PROMISES: dict[Kind, tuple[Promise, ...]] = {
     "defense": (

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from bench.code import Code
 from bench.errors import BadPlugin
 from bench.plugins.option_values import options_of
+from bench.plugins.reaches import reaches
 
 
 def has_defaults(cls: type[Any]) -> None:
@@ -36,6 +39,14 @@ def documents_itself(cls: type[Any]) -> None:
     """Its class has a docstring of its own."""
     if not vars(cls).get("__doc__") or str(cls.__doc__).startswith(f"{cls.__name__}("):
         raise BadPlugin(f"{cls.__name__} has no docstring")
+
+
+def takes_what_it_was_granted(cls: type[Any]) -> None:
+    """Its source takes nothing but what it was granted: no private names, no frames."""
+    module = sys.modules[cls.__module__]
+    found = reaches(Code.at(f"{module.__file__}:{cls.__name__}"))
+    if found:
+        raise BadPlugin("; ".join(found))
 
 
 def check_same(first: nn.Module, second: nn.Module, complaint: str) -> None:

@@ -14,7 +14,7 @@ from bench.planning.panel import Pair, Panel
 from bench.planning.protocol import Protocol, Track
 from bench.planning.request import Request
 from bench.planning.tuner import Tuner
-from bench.plugins.registry import Plugin
+from bench.plugins.plugin import Plugin
 from bench.recipe import Recipe
 from bench.stages import Data, Protect, Steal, TrainTeacher
 from bench.threat.access import Access, ImageGrant, TeacherGrant

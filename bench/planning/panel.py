@@ -9,7 +9,8 @@ from itertools import product
 from bench.errors import BadOption, BadPlugin, BadProtocol, UnknownName
 from bench.planning.coverage import CONTROL_ATTACK, CONTROL_DEFENSE
 from bench.planning.request import Request
-from bench.plugins.registry import Plugin, installed, kind_of_installed, resolve
+from bench.plugins.plugin import Plugin
+from bench.plugins.registry import installed, kind_of_installed, resolve
 from bench.plugins.spec import Kind, short_name, split
 
 

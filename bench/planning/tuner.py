@@ -10,7 +10,7 @@ from typing import Any
 from bench.errors import BadOption, BadProtocol
 from bench.planning.panel import Pair
 from bench.planning.request import Request
-from bench.plugins.registry import Plugin, varied
+from bench.plugins.plugin import Plugin, varied
 from bench.recipe import Recipe
 from bench.stages import TUNING_SEED, Protect, Steal, Try, Tune
 from bench.threat.access import Access

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
@@ -42,9 +42,7 @@ def schema(row: type[Row]) -> pa.Schema:
 
 
 def kind_of(path: Path) -> type[Row]:
-    """Of which table the rows in the file at `path` are.
-
-    A file that does not say it is of the table that needs most of the file's columns.
+    """Of which table the rows in the file at `path` are, as it says itself.
 
     Raises:
         BadResults: it is no Parquet file, or of no table that is known.
@@ -54,18 +52,9 @@ def kind_of(path: Path) -> type[Row]:
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, "a table", error) from error
     name = (found.metadata or {}).get(b"table", b"").decode()
-    if name in TABLES:
-        return TABLES[name]
-    needed = {
-        kind: {
-            f.name for f in fields(kind) if f.default is f.default_factory is MISSING
-        }
-        for kind in TABLES.values()
-    }
-    fitting = [kind for kind, names in needed.items() if names <= set(found.names)]
-    if not fitting:
-        raise _unreadable(path, "a table", ValueError("its columns are of no table"))
-    return max(fitting, key=lambda kind: len(needed[kind]))
+    if name not in TABLES:
+        raise _unreadable(path, "a table", ValueError("it does not say of which one"))
+    return TABLES[name]
 
 
 def _unreadable(path: Path, what: str, error: Exception) -> BadResults:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.networks.catalogue import Network
-from bench.plugins.registry import Plugin
+from bench.plugins.plugin import Plugin
+from bench.plugins.reaches import reaches
 from bench.recipe import Recipe
 from bench.stages.protect import Protect
 from bench.stages.task import Task, as_json
@@ -124,6 +125,8 @@ class Attempt(Task):
         from bench.seeds import seeded
         from bench.threat.ledger import Ledger
 
+        for flag in reaches(attack.code):
+            bench.notes.flag(flag)
         student = bench.network(self.student)
         maker: Attack[Any, Any] = attack.make()
         longer = {name: getattr(maker, name) * self.effort for name in maker.lengths}

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import BadPlugin, one_line
-from bench.plugins.registry import Plugin
+from bench.plugins.plugin import Plugin
+from bench.plugins.reaches import reaches
 from bench.results.rows import ProtectRow
 from bench.results.scores import Portrait
 from bench.seeds import seeded
@@ -66,6 +67,8 @@ class Protect(Task):
         from bench.worker.weights import copy_of, state_of
 
         defense: Defense = self.defense.make()
+        for flag in reaches(self.defense.code):
+            bench.notes.flag(flag)
         teacher = self.teacher.load(bench)
         undefended = Released(deepcopy(teacher))
         recipe, origin = self.teacher.recipe, self.teacher.network.name

@@ -41,18 +41,17 @@ class Try(Attempt):
 
     def perform(self, bench: Workbench) -> Result:
         """Train the student on a part of the images, and validate it on the rest."""
+        from bench.worker.validation import validation
         from bench.worker.weights import state_of
 
         share = 0.0 if self.keeps_weights else self.held_out
         trained = self.train(bench, self.attack, self.recipe, share, curve=False)
-        validation = None
+        value = None
         if trained.held_out is not None:
-            validation = bench.referee.validation(
-                trained.student, trained.held_out, self.served(bench)
-            )
+            value = validation(trained.student, trained.held_out, self.served(bench))
         counted = self.access.teacher is not TeacherGrant.WEIGHTS
         scores = Validation(
-            validation=validation,
+            validation=value,
             queries=trained.ledger.queries if counted else None,
         )
         if not self.keeps_weights:

@@ -22,9 +22,6 @@ from bench.stages.tries import Try
 from bench.threat.access import ImageGrant
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from bench.plugins.base import Released
     from bench.worker.workbench import Workbench
 
 
@@ -111,48 +108,23 @@ class Tune(Attempt):
         generator that draws one class alone teaches the judge little. A student is not
         asked about the images that it was trained with.
         """
+        from bench.worker.validation import agreement_by_class, firsts
+
         loaded = [
             one.load(bench) if ok else None
             for one, ok in zip(self.tries, well, strict=True)
         ]
-        served = self.tries[0].served(bench)
-        pools = [_judged(bench, one[1], served) if one else None for one in loaded]
+        ask = self.tries[0].served(bench).reply
+        pools = {
+            place: (pixels := one[1].to(bench.device), firsts(ask, pixels))
+            for place, one in enumerate(loaded)
+            if one is not None and one[1] is not None
+        }
         found: list[float | None] = []
         for place, one in enumerate(loaded):
-            others = [p for i, p in enumerate(pools) if p is not None and i != place]
+            others = [pool for where, pool in pools.items() if where != place]
             if one is None or not others:
                 found.append(None)
                 continue
             found.append(fmean(agreement_by_class(one[0], *pool) for pool in others))
         return found
-
-
-def _judged(
-    bench: Workbench, made: Tensor | None, served: Released
-) -> tuple[Tensor, Tensor] | None:
-    """Images `(N, C, H, W)` in [0, 1], and the teacher's first class of each."""
-    import torch
-
-    from bench.seeds import seeded
-
-    if made is None:
-        return None
-    images = made.to(bench.device).float() / 255
-    with torch.no_grad(), seeded(0, bench.device):
-        return images, served.reply(images).argmax(dim=1)
-
-
-def agreement_by_class(student: nn.Module, images: Tensor, named: Tensor) -> float:
-    """Mean over the classes in `named` of how often `student` names them too.
-
-    Args:
-        student: In eval mode.
-        images: `(N, C, H, W)` in [0, 1].
-        named: The teacher's first class of each, `(N,)`.
-    """
-    import torch
-
-    with torch.no_grad():
-        agrees = (student(images).argmax(dim=1) == named).float()
-    shares = [float(agrees[named == k].mean()) for k in named.unique()]
-    return fmean(shares)

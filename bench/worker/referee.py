@@ -192,29 +192,6 @@ class Referee:
             **known,
         )
 
-    def validation(
-        self, student: nn.Module, images: Images, released: Released
-    ) -> float:
-        """How well `student` does on granted images that it was not trained on.
-
-        Args:
-            student: In eval mode.
-            images: On the device; without labels where they are -1.
-            released: Whom it should agree with where there are no labels.
-
-        Returns:
-            The share of images whose first class is the label, or the teacher's.
-        """
-        wanted = images.labels
-        if bool((wanted < 0).any()):
-            wanted = self._firsts(released.reply, images)
-        return float((self._firsts(student, images) == wanted).float().mean())
-
-    def _firsts(self, ask: Callable[[Tensor], Tensor], images: Images) -> Tensor:
-        with torch.no_grad(), seeded(0, self.device):  # an answer may draw
-            parts = [ask(few) for few in self._shown(images.pixels)]
-        return torch.cat(parts).argmax(dim=1)
-
     def point(self, network: nn.Module) -> float:
         """Accuracy of `network`, for a curve; NaN where it replies with NaN."""
         try:

@@ -41,7 +41,10 @@ STUDENTS: list[Row] = [
 
 def board() -> Board:
     official = PROTOCOL.model_copy(
-        update={"defenses": ("nasty", "nasty[adversary=resnet8]")}
+        update={
+            "defenses": ("nasty", "nasty[adversary=resnet8]"),
+            "attacks": ("kd", "label_kd"),
+        }
     )
     [found] = boards([*TEACHERS, *STUDENTS], official)
     return found
@@ -57,14 +60,14 @@ def printed(width: int, shown: Board | None = None) -> str:
 def test_markdown_is_a_table_of_all_tracks_of_a_setting() -> None:
     assert markdown([board()]) == (
         "digits, resnet8 to cnn2, protocol `toy` 2:\n\n"
-        "| track | rank | defense | teacher | strongest attack | student accuracy | n "
-        "| naive damage | immunity |\n"
-        "|---|---|---|---|---|---|---|---|---|\n"
-        "| open | 1 | `nasty[adversary=resnet8]` | - | `label_kd` "
+        "| track | rank | defense | teacher | cost | strongest attack "
+        "| student accuracy | n | naive damage | immunity |\n"
+        "|---|---|---|---|---|---|---|---|---|---|\n"
+        "| open | 1 of 1 | `nasty[adversary=resnet8]` | - | - | `label_kd` "
         "| 61.0 [58.5, 63.5] | 3 | +40.0 [+40.0, +40.0] | 42.9 [42.9, 42.9] |\n"
-        "| open | 3/6 done | `nasty` | - | `kd` | 71.0 [68.5, 73.5] | 3 "
+        "| open | preliminary | `nasty` | - | - | `kd` | 71.0 [68.5, 73.5] | 3 "
         "| +20.0 [+20.0, +20.0] | 28.6 [28.6, 28.6] |\n"
-        "| open | control | `none` | 98.0 | `kd` | 91.0 [88.5, 93.5] | 3 | - | - |"
+        "| open | control | `none` | 98.0 | - | `kd` | 91.0 [88.5, 93.5] | 3 | - | - |"
     )
 
 
@@ -78,8 +81,9 @@ def test_no_name_is_cut_short_on_a_terminal(width: int) -> None:
     for name in ("nasty", "none", "label_kd", "kd", "control"):
         assert name in text
     assert "kd: collapsed, kd: strange" in words
-    assert "zero line Z = 21.0 [18.5, 23.5] (scratch)" in words
-    assert "ceiling U = 91.0 [88.5, 93.5] (kd)" in words
+    assert "zero line Z: 21.0 [18.5, 23.5] (scratch)" in words
+    assert "Ceiling U: 91.0 [88.5, 93.5] (kd)" in words
+    assert "nasty: preliminary: no label_kd" in words
     assert words.startswith("open: digits, resnet8 to cnn2, protocol toy 2")
     assert "not ranked" not in words
     if width == 130:  # each attack has a line below its defense
@@ -94,13 +98,13 @@ def test_a_board_that_ranks_nothing_says_so() -> None:
     text = " ".join(printed(130, shown).split())
     assert text.startswith("limited (25 % of the images, 1,000 queries): digits")
     assert "(not ranked: a study, or apart from its protocol)" in text
-    assert "zero line Z = - (missing), ceiling U = - (none)" in text
+    assert "No line is known." in text
     assert "unresolved" in text
 
 
 def test_a_new_column_is_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     own = Column(
-        name="cost",
+        name="price",
         title="utility cost",
         meaning="Accuracy of the teacher that the defense takes.",
         value=lambda entry, board: entry.utility_cost,

@@ -185,7 +185,12 @@ def test_an_answer_of_the_service_is_stored_and_meets_label_attacks_only(
         "    def forward(self, images, log_probs):\n"
         "        return log_probs.roll(1, dims=1)\n",
     )
-    tasks = tiny.tasks(tmp_path, defenses=(spec,), attacks=("kd[alpha=1]", "dafl"))
+    tasks = tiny.tasks(
+        tmp_path,
+        defenses=(spec,),
+        attacks=("kd[alpha=1]", "dafl"),
+        students=("resnet8",),
+    )
 
     rows = tiny.run(tasks, session)
 
@@ -272,7 +277,7 @@ class Doubt(nn.Module):
 
 
 @pytest.mark.parametrize(("randomised", "kept"), [(True, []), (False, [2])])
-def test_a_randomised_teacher_is_not_remembered_and_paid_for_each_time(
+def test_a_randomised_teacher_is_remembered_by_its_attacker_alone(
     tmp_path, session, randomised, kept
 ):
     spec = plugin(tmp_path, DOUBT.replace("{randomised}", str(randomised)))
@@ -288,7 +293,7 @@ def test_a_randomised_teacher_is_not_remembered_and_paid_for_each_time(
 
     assert [row.status for row in rows.values()] == ["ok"] * 3
     [kd] = pick(rows, StealRow)
-    assert (kd.queries == 2 * 1257) == randomised
+    assert 1257 < kd.queries < 2 * 1257  # a view is billed once
     assert tables(session) == kept
 
 
@@ -339,7 +344,7 @@ def test_a_row_tells_what_made_it_and_progress_is_told_to_the_last(tmp_path, ses
     assert row.seconds > 0 and row.peak_memory > 2**20
     assert row.started.tzinfo is not None
     assert (row.data_fraction, row.precision, row.compiled) == (1.0, "fp32", False)
-    assert row.revision == REVISION == 2
+    assert row.revision == REVISION == 3
 
 
 @pytest.mark.parametrize(

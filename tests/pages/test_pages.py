@@ -19,8 +19,15 @@ from bench.pages.formats import slug
 from bench.planning.protocol import Protocol
 from bench.results.index import Results
 from bench.results.rows import TABLES, ProtectRow, Row
+from bench.results.verified import Verified
 from bench.testing.protocol import PROTOCOL
-from bench.testing.rows import release_row, steal_row, teacher_row
+from bench.testing.rows import (
+    release_row,
+    steal_row,
+    teacher_row,
+    try_row,
+    tune_row,
+)
 
 ACCURACY = {
     ("none", "scratch", "open"): 0.9,
@@ -97,11 +104,13 @@ def test_the_leaderboard_says_what_the_rows_say_without_a_script(site: Path) -> 
 
     assert "Open The attacker holds confidences, all training images" in text
     # W of nasty in the open track is scratch: an attacker may ignore the teacher.
-    assert re.search(r"1 nasty 98\.0 scratch 91\.0 \[88\.5, 93\.5\] 3 \+35\.0", text)
-    assert "control none 98.0 kd 96.0" in text
+    row = r"1 of 1 nasty 98\.0 \+1\.0 scratch 91\.0 \[88\.5, 93\.5\] 3 \+35\.0"
+    assert re.search(row, text)
+    assert "control none 98.0 – kd 96.0" in text
+    assert "nasty is at the zero line (gain −30.0" in text
     # (0.71 - 0.31) / (0.71 - 0.1)
-    assert re.search(r"1 nasty 98\.0 dafl 31\.0 .* 65\.6 \[", text)
-    assert "10.0, chance, 1/10" in text
+    assert re.search(r"1 of 1 nasty 98\.0 \+1\.0 dafl 31\.0 .* 65\.6 \[", text)
+    assert "zero line Z: 10.0 (chance, 1/10)" in text
 
 
 def test_a_new_column_of_boards_is_a_column_of_the_page(
@@ -190,6 +199,7 @@ def test_a_run_page_holds_its_provenance_and_the_line_that_made_it(
 
 def test_a_run_page_tells_every_column_or_draws_it() -> None:
     rows: list[Row] = [teacher_row(), release_row(), steal_row()]
+    rows += [try_row(), tune_row()]
     assert {row.table for row in rows} == TABLES.keys()
 
     for row in rows:
@@ -208,7 +218,7 @@ def test_a_failure_is_shown_in_words(tmp_path: Path) -> None:
 
     index = Page(tmp_path / "index.html").text
     assert "kd: diverged" in index
-    assert "2/3 done nasty" in index
+    assert "preliminary: 2 of 3 students" in index
     assert "diverged: NaN <b>" in Page(run_of(tmp_path, row)).text
 
 
@@ -219,7 +229,7 @@ def test_unofficial_rows_have_a_page_and_no_rank(tmp_path: Path) -> None:
 
     assert f"run/{odd.key}.html" in index.targets
     assert "seed 7 no protocol not ranked , digits, resnet8 ok 100.0" in index.text
-    assert "control none 98.0 kd 96.0" in index.text
+    assert "control none 98.0 – kd 96.0" in index.text
 
 
 def test_labels_with_options_make_addresses_that_are_file_names(
@@ -310,3 +320,35 @@ def test_the_same_rows_make_the_same_site(tmp_path: Path) -> None:
     for page in pages(first):
         other = second / page.relative_to(first)
         assert page.read_bytes() == other.read_bytes(), page.name
+
+
+def test_pages_tell_what_tuning_chose_and_what_it_tried(tmp_path: Path) -> None:
+    tries = [try_row(value, key=f"try{value}") for value in (0.81, 0.62)]
+    tune = tune_row(validation=0.81, validations=[0.81, 0.62], key="tune")
+    tune = replace(tune, tries=[row.key for row in tries])
+    chosen = {"grid": tune.grid, "tuned_by": "tune", "chosen": tune.chosen}
+    student = steal_row("nasty", "kd", 9, key="student", **chosen)
+
+    made([*table(), *tries, tune, student], tmp_path)
+
+    run = Page(tmp_path / "run" / "tune.html")
+    assert "What tuning chose: kd from nasty to cnn2" in run.text
+    assert '{"alpha": 0.0} 81.0 ok' in run.text and "{} 62.0 ok" in run.text
+    assert {"try0.81.html", "try0.62.html"} <= set(run.targets)
+    assert "tune.html" in Page(tmp_path / "run" / "student.html").targets
+    attack = tmp_path / "attack" / f"{slug('kd[tuned otherwise]')}.html"
+    assert "../run/tune.html" in Page(attack).targets
+    assert "never scored" in Page(tmp_path / "run" / "try0.62.html").text
+
+
+def test_the_method_page_tells_what_tuning_costs_and_how_far_a_key_moves(
+    tmp_path: Path,
+) -> None:
+    moved = Verified(
+        key=KD.key, what="kd from nasty", published=0.6, again=0.65, low=0.5, high=0.7,
+        there="one processor", here="another", commit="c",
+    )  # fmt: skip
+    build(Overview(Results(table()), [PROTOCOL]), tmp_path, verified=[moved])
+
+    text = Page(tmp_path / "method.html").text
+    assert "kd from nasty one processor another 60.0 65.0 5.0 50.0 to 70.0 yes" in text

@@ -17,12 +17,21 @@ import pytest
 from bench.errors import BadResults, Status
 from bench.results.parquet import kind_of, read, schema, write
 from bench.results.rows import TABLES, ProtectRow, Row, StealRow, TeacherRow
-from bench.testing.rows import STARTED, release_row, steal_row, teacher_row
+from bench.testing.rows import (
+    STARTED,
+    release_row,
+    steal_row,
+    teacher_row,
+    try_row,
+    tune_row,
+)
 
 MAKERS: dict[str, Callable[..., Row]] = {
     "teacher": teacher_row,
     "protect": release_row,
     "steal": steal_row,
+    "try": try_row,
+    "tune": tune_row,
 }
 FULL_OF: dict[Any, Any] = {
     str: "Größe ✗ 失敗",
@@ -200,15 +209,12 @@ def test_a_column_of_a_newer_file_is_left_out_and_one_that_is_lacking_is_its_def
     assert second.flags == []
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_a_file_that_does_not_name_its_table_is_known_by_its_columns(
-    table: str, path: Path
-) -> None:
-    kind = TABLES[table]
-    write([MAKERS[table]()], kind, path)
+def test_a_file_that_does_not_name_its_table_is_none(path: Path) -> None:
+    write([TEACHER], TeacherRow, path)
     pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
 
-    assert kind_of(path) is kind
+    with pytest.raises(BadResults, match="it does not say of which one"):
+        kind_of(path)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +254,7 @@ def test_a_file_that_lacks_what_a_row_needs_is_told_with_the_column(
     with pytest.raises(BadResults, match="'status'"):
         list(read(TeacherRow, path))
     pq.write_table(pa.table({"mood": ["good"]}), path)
-    with pytest.raises(BadResults, match="of no table"):
+    with pytest.raises(BadResults, match="does not say of which"):
         kind_of(path)
 
 

@@ -11,9 +11,15 @@ import pytest
 from bench.errors import BadResults, Status, Unfit
 from bench.results.publish import publish, published
 from bench.results.rows import TABLES, Row
-from bench.testing.rows import release_row, steal_row, teacher_row
+from bench.testing.rows import (
+    release_row,
+    steal_row,
+    teacher_row,
+    try_row,
+    tune_row,
+)
 
-ROWS: list[Row] = [steal_row(), teacher_row(), release_row()]
+ROWS: list[Row] = [steal_row(), teacher_row(), release_row(), try_row(), tune_row()]
 GOOD = teacher_row()
 BAD = replace(GOOD, status=Status.FAILED, accuracy=None)
 OTHER = replace(GOOD, accuracy=0.1)
@@ -36,7 +42,13 @@ def test_publishing_writes_a_file_a_table_and_tells_all_that_stands(
 
     written = files(folder)
     assert written.keys() == {f"{name}.parquet" for name in TABLES}
-    assert published(folder) == [GOOD, release_row(), steal_row()]
+    assert published(folder) == [
+        GOOD,
+        release_row(),
+        steal_row(),
+        try_row(),
+        tune_row(),
+    ]
     assert {row.key for row in everything} == {row.key for row in ROWS}
     publish(ROWS, folder)
     assert files(folder) == written, "publishing twice changes nothing"

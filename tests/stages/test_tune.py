@@ -14,7 +14,7 @@ from bench.errors import Diverged
 from bench.results.rows import StealRow, TryRow, TuneRow
 from bench.stages import Steal, Try, Tune
 from bench.stages.steal import still_climbs
-from bench.stages.tune import agreement_by_class
+from bench.worker.validation import agreement_by_class
 
 HEAD, _, TAIL = tiny.PROTOCOL.partition("[recipe.default]")
 GRID = (
@@ -106,12 +106,12 @@ class Choosy(nn.Module):
     """Names the class that the first pixel holds."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.eye(3)[images[:, 0, 0, 0].long()]
+        return torch.eye(3)[(images[:, 0, 0, 0] * 255).round().long()]
 
 
 def test_every_class_weighs_alike_in_the_agreement() -> None:
     named = torch.tensor([0, 0, 0, 0, 1, 2])
-    images = torch.tensor([0, 0, 0, 1, 1, 0]).view(-1, 1, 1, 1).float()
+    images = torch.tensor([0, 0, 0, 1, 1, 0]).view(-1, 1, 1, 1).to(torch.uint8)
 
     found = agreement_by_class(Choosy(), images, named)
 
