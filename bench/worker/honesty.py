@@ -1,8 +1,8 @@
 """Whether a released teacher plays fair; its flags are `bench.results.flags`.
 
 Nothing else is moved by these checks: each asks a copy that nobody has asked, and draws
-aside from the run. For one release of the digits they take as long as scoring some ten
-times 540 images, a tenth of a second; a student costs about 700 replies more.
+aside from the run. On the digits and one core they take 0.35 s a release, eight times
+as long as scoring it and a twentieth of `nasty`, and 0.04 s a student.
 
 Shapes: N images, C channels, H x W pixels, K classes.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -66,13 +67,15 @@ class Honesty:
         served, leaked = scores.accuracy or 0.0, scores.network_accuracy or 0.0
         if served - leaked > MARGIN:
             self.flag(Flag.DECOY)
-        noisy, shifted = _noisy(pixels), _shifted(pixels)
+        # Changed images are read against plain ones, by defense and by teacher.
+        plain = ask(self.fresh(), pixels), ask(undefended, pixels)
+        bears = partial(self._bears, undefended, images.labels, plain)
         vanished = vanished_share(self.fresh().network, pixels[:MANY])
         if vanished > vanished_share(undefended.network, pixels[:MANY]) + MORE_VANISHED:
             self.flag(Flag.VANISHED)
         return ReleaseChecks(
-            accuracy_noise=self._bears(Flag.NOISE, undefended, images, noisy),
-            accuracy_shift=self._bears(Flag.SHIFT, undefended, images, shifted),
+            accuracy_noise=bears(Flag.NOISE, _noisy(pixels)),
+            accuracy_shift=bears(Flag.SHIFT, _shifted(pixels)),
             vanished_gradients=vanished,
         )
 
@@ -121,20 +124,23 @@ class Honesty:
             self.flag(Flag.BATCH)
 
     def _bears(
-        self, flag: Flag, undefended: Released, images: Images, changed: Tensor
+        self,
+        undefended: Released,
+        labels: Tensor,
+        plain: tuple[Tensor, Tensor],
+        flag: Flag,
+        changed: Tensor,
     ) -> float:
         """Accuracy under a change of images that no user would notice.
 
         It is flagged where it loses more than the undefended teacher does.
         """
-        after, labels = ask(self.fresh(), changed), images.labels
-        plain = images.as_float()
-        lost = _right(ask(self.fresh(), plain), labels) - _right(after, labels)
-        usual = _right(ask(undefended, plain), labels)
-        usual -= _right(ask(undefended, changed), labels)
+        right = _right(ask(self.fresh(), changed), labels)
+        lost = _right(plain[0], labels) - right
+        usual = _right(plain[1], labels) - _right(ask(undefended, changed), labels)
         if _beyond_chance(lost - usual) > MARGIN:
             self.flag(flag)
-        return float(_right(after, labels).mean())
+        return float(right.mean())
 
     def _alike(self, first: Tensor, second: Tensor) -> bool:
         if self.precision == "bf16":
