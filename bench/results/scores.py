@@ -120,9 +120,10 @@ class Validation:
     """What is measured of a try: nothing on test images."""
 
     validation: float | None = None
-    """What tuning compares: on the held-out images the accuracy, where they have
-    labels, or the agreement with the released teacher; without images the agreement on
-    those that the other tries made. Null where there was nothing to compare on."""
+    """What tuning compares: on the held-out images the accuracy over up to nine views
+    of each, where they have labels, or the agreement with the released teacher;
+    without images the agreement on those that the other tries made. Null where there
+    was nothing to compare on."""
     queries: int | None = None
     """Images the teacher answered; null when the attacker held the weights."""
 

@@ -48,7 +48,9 @@ class Try(Attempt):
         trained = self.train(bench, self.attack, self.recipe, share, curve=False)
         value = None
         if trained.held_out is not None:
-            value = validation(trained.student, trained.held_out, self.served(bench))
+            augment = bench.dataset.augment
+            whom = trained.student, trained.held_out, self.served(bench)
+            value = validation(*whom, augment)
         counted = self.access.teacher is not TeacherGrant.WEIGHTS
         scores = Validation(
             validation=value,
