@@ -73,16 +73,15 @@ class Attempt(Task):
             f"{self.effort} times the steps" if self.effort > 1 else "",
         ]
         under = "".join(f", {limit}" for limit in limits if limit)
-        seed = self.root.seed
-        which = "for tuning" if seed == TUNING_SEED else f"#{seed}"
+        tuning = self.root.seed == TUNING_SEED
+        which = "for tuning" if tuning else f"#{self.root.seed}"
         return f"{who} to {self.student.name}{under} {which}"
 
     @property
     def stream(self) -> tuple[object, ...]:
         """Its data, networks, seed and attack."""
-        teacher = self.target.teacher
-        root = self.root
-        names = ("steal", root.data.name, teacher.network.name, root.seed)
+        root, teacher = self.root, self.target.teacher.network.name
+        names = ("steal", root.data.name, teacher, root.seed)
         return *names, self.student.name, self.attack.class_name
 
     def columns(self) -> dict[str, Any]:
@@ -142,13 +141,6 @@ class Attempt(Task):
         run = bench.run(origin, recipe, self.student.name, subject=student, curve=curve)
         maker.steal(student, teacher, images, run)
         return Trained(student.eval(), served, memory, ledger, rest)
-
-    def released(self, bench: Workbench) -> Released:
-        """A copy of the released teacher that nobody has asked."""
-        from bench.seeds import seeded
-
-        with seeded(0, bench.device):
-            return self.target.load(bench)
 
     def served(self, bench: Workbench) -> Released:
         """A fresh copy of what the attacker's questions go to.

@@ -6,6 +6,7 @@ Shapes: N test images, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,7 @@ from torch import Tensor, nn
 from bench.data import PLAIN, Dataset, Images
 from bench.errors import BadPlugin, Diverged
 from bench.plugins.base import Released
-from bench.results.scores import (
-    Portrait,
-    ReleaseScores,
-    StudentScores,
-    TeacherScores,
-)
+from bench.results.scores import Portrait, ReleaseScores, StudentScores, TeacherScores
 from bench.seeds import seeded
 from bench.threat.replies import Replies, Shelf
 from bench.worker import portrait
@@ -34,8 +30,7 @@ from bench.worker.metrics import (
 )
 
 SOME = 2000
-"""Test images on which released teachers are checked: the standard error of a
-difference of 2 points is below 0.5."""
+"""Test images that checks show: a difference of 2 points has an error below 0.5."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ class Referee:
         return Images(test.pixels[rows], test.labels[rows]).to(self.device)
 
     def _shown(self, pixels: Tensor) -> Iterator[Tensor]:
-        """Batches of `(N, C, H, W)`, uint8, as networks are shown them."""
+        """Batches of `(N, C, H, W)`, uint8, as networks see them."""
         for few in pixels.split(self.batch):
             yield few.to(self.device).float() / 255
 
@@ -137,8 +132,8 @@ class Referee:
             BadPlugin: the replies are not `(N, K)`.
             Diverged: a reply is NaN.
         """
-        labels = self._labels()
         replies = leaked = self.service(released, shelf)
+        labels = self._labels()
         if released.answer is not None:
             leaked = self.network(released.network, "the released network")
         return ReleaseScores(
@@ -161,10 +156,10 @@ class Referee:
         # An answer may draw at random: it does so aside from the run.
         with seeded(0, self.device):
             replies = self.service(released, shelf)
-        test = self.dataset.test
-        points = self._shown(test.pixels[portrait.on_maps(test)])
+        images = self.dataset.test
+        points = self._shown(images.pixels[portrait.on_maps(images)])
         seen = portrait.features_of(released.network, points)
-        return portrait.draw(test, replies.cpu(), seen)
+        return portrait.draw(images, replies.cpu(), seen)
 
     def student(
         self,
@@ -173,10 +168,10 @@ class Referee:
         shelf: Shelf | None = None,
         **known: Any,
     ) -> StudentScores:
-        """Scores of a student.
+        """Scores of a student in its last state.
 
         Args:
-            student: In its last state.
+            student: Is scored.
             released: Whom it learned from.
             shelf: Of the replies to test images.
             known: Columns that are measured elsewhere.
@@ -194,10 +189,9 @@ class Referee:
 
     def point(self, network: nn.Module) -> float:
         """Accuracy of `network`, for a curve; NaN where it replies with NaN."""
-        try:
+        with suppress(Diverged):
             return accuracy(self.network(network), self._labels())
-        except Diverged:
-            return float("nan")
+        return float("nan")
 
     def _labels(self) -> Tensor:
         return self.dataset.test.labels.to(self.device)

@@ -96,8 +96,7 @@ class Workbench:
             teacher=teacher,
             student=student,
             recipe=recipe,
-            # Not bound methods: those hold whose they are, test images and all.
-            _build=lambda network: self.network(network),
+            _build=lambda network: self.network(network),  # a bound method holds more
             _settle=lambda module: self._ready(Mixed(module, precision=self.precision)),
             _score=(lambda network: self.referee.point(network)) if curve else None,
             _notes=self.notes,
