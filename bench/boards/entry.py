@@ -9,7 +9,7 @@ from bench.boards import warnings
 from bench.boards.answers import Answers, answers_of
 from bench.boards.cells import Cell, answered, of_one_text
 from bench.boards.crossed import difference, mean, share
-from bench.boards.intervals import Estimate
+from bench.boards.intervals import Estimate, spanned
 from bench.boards.lines import Lines
 from bench.boards.panel import Panel
 from bench.boards.seen import Release
@@ -55,6 +55,8 @@ class Entry:
     flags: Sequence[str]
     answers: Answers | None = field(default=None, repr=False, compare=False)
     """Those behind W."""
+    outright: Answers | None = field(default=None, repr=False, compare=False)
+    """Those of the attack with the highest mean."""
     standing: str = ""
     """Why it has no rank, in words; empty where it has one."""
     rank: tuple[int, int] | None = None
@@ -96,14 +98,16 @@ def entry_of(
     rows = [one.row for one in own if one.row.accuracy is not None]
     best = strongest(answered([*cells, *lines.zeros]))
     teaching = strongest(answered(cells))
-    at_zero = best is not None and best.name in {cell.attack for cell in lines.zeros}
+    at_zero = best is not None and _is_zero(best, lines)
     is_control = defense == CONTROL_DEFENSE
     return Entry(
         defense=defense,
         teacher_accuracy=_of(answers_of(rows)),
         utility_cost=_utility_cost(rows, teachers, lines),
         strongest=best.name if best else "",
-        student_accuracy=mean(best.answers) if best else None,
+        student_accuracy=(
+            spanned(mean(best.answers), mean(best.outright)) if best else None
+        ),
         by_seed=best.by_seed if best else {},
         at_zero=at_zero,
         gain=_gain(teaching, lines),
@@ -115,7 +119,16 @@ def entry_of(
         caught=warnings.caught(own, cells, lines),
         flags=warnings.of_entry(own, cells, lines, answers_of(rows)),
         answers=best.answers if best else None,
+        outright=best.outright if best else None,
     )
+
+
+def _is_zero(best: Strongest, lines: Lines) -> bool:
+    """Whether no attack on this defense does better than no teacher."""
+    zero = lines.zero.answers
+    if isinstance(zero, float):
+        return best.answers.accuracy <= zero
+    return best.name in {cell.attack for cell in lines.zeros}
 
 
 def _of(answers: Answers | None) -> Estimate | None:
@@ -123,17 +136,25 @@ def _of(answers: Answers | None) -> Estimate | None:
 
 
 def _gain(teaching: Strongest | None, lines: Lines) -> Estimate | None:
-    zero = lines.zero.answers
-    if teaching is None or zero is None:
+    zero, outright = lines.zero.answers, lines.zero.outright
+    if teaching is None or zero is None or outright is None:
         return None
-    return difference(teaching.answers, zero).estimate
+    return spanned(
+        difference(teaching.answers, zero).estimate,
+        difference(teaching.outright, outright).estimate,
+    )
 
 
 def _immunity(best: Strongest | None, lines: Lines) -> Estimate | None:
-    top, zero = lines.ceiling.answers, lines.zero.answers
-    if top is None or best is None or zero is None or not lines.tells:
+    top, zero = lines.ceiling, lines.zero
+    if best is None or not lines.tells:
         return None
-    return share(top, best.answers, zero)
+    crossed = outright = None
+    if top.answers is not None and zero.answers is not None:
+        crossed = share(top.answers, best.answers, zero.answers)
+    if top.outright is not None and zero.outright is not None:
+        outright = share(top.outright, best.outright, zero.outright)
+    return spanned(crossed, outright) if crossed and outright else None
 
 
 def _naive_damage(cells: Iterable[Cell], lines: Lines) -> Estimate | None:

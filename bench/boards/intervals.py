@@ -30,3 +30,9 @@ class Estimate:
 def quantile(n: int) -> float:
     """Of Student's t with n - 1 degrees of freedom, two-sided at `LEVEL`; n >= 2."""
     return float(student_t.ppf(0.5 + LEVEL / 2, n - 1))
+
+
+def spanned(first: Estimate, second: Estimate) -> Estimate:
+    """The value of `first`, with an interval that holds both intervals."""
+    low, high = min(first.low, second.low), max(first.high, second.high)
+    return Estimate(first.value, low, high, first.n)

@@ -9,7 +9,7 @@ from functools import cached_property
 from bench.boards.answers import Answers
 from bench.boards.cells import Cell, answered, cells_of
 from bench.boards.crossed import difference, mean
-from bench.boards.intervals import Estimate
+from bench.boards.intervals import Estimate, spanned
 from bench.boards.seen import Place, Scene, Student
 from bench.boards.strongest import Strongest, strongest
 from bench.planning.coverage import CONTROL_DEFENSE
@@ -25,6 +25,8 @@ class Line:
     source: str
     answers: Answers | float | None = field(default=None, repr=False, compare=False)
     """Seed by seed and image by image, or a share that is known exactly."""
+    outright: Answers | float | None = field(default=None, repr=False, compare=False)
+    """The same of the attack with the highest mean."""
 
 
 MISSING = Line(None, "")
@@ -34,7 +36,8 @@ def line_of(best: Strongest | None) -> Line:
     """The line that the strongest of several attacks draws."""
     if best is None:
         return MISSING
-    return Line(mean(best.answers), best.name, best.answers)
+    estimate = spanned(mean(best.answers), mean(best.outright))
+    return Line(estimate, best.name, best.answers, best.outright)
 
 
 def constants(rows: Iterable[Row]) -> dict[str, float]:
@@ -82,7 +85,7 @@ def zero_line(
         if classes is None:
             return MISSING
         share, source = 1 / classes, f"chance, 1/{classes}"
-    return Line(Estimate(share, share, share, n=0), source, share)
+    return Line(Estimate(share, share, share, n=0), source, share, share)
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,11 @@ class Lines:
     @cached_property
     def tells(self) -> bool:
         """Whether U is resolved above Z: else nothing can be told here."""
-        top, zero = self.ceiling.answers, self.zero.answers
-        if top is None or zero is None:
-            return False
-        gap = difference(top, zero).estimate
-        return gap.resolved and gap.value > 0
+        top, zero = self.ceiling, self.zero
+        pairs = [(top.answers, zero.answers), (top.outright, zero.outright)]
+        known = [(u, z) for u, z in pairs if u is not None and z is not None]
+        gaps = [difference(u, z).estimate for u, z in known]
+        return len(gaps) > 1 and all(gap.resolved and gap.value > 0 for gap in gaps)
 
     @cached_property
     def longer_by_label(self) -> Mapping[tuple[str, str], Cell]:

@@ -20,18 +20,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, pairwise
-from statistics import median, stdev
 
 import numpy as np
 from scipy.stats import t as student_t
 
+from bench.boards.answers import Answers
 from bench.boards.crossed import ERROR, Crossed, difference
 from bench.boards.entry import Entry
-from bench.boards.warnings import LEAST, NOISY
+from bench.boards.warnings import noisy
 from bench.planning.coverage import CONTROL_DEFENSE
 
 POWER = {5: {2: 0.06, 4: 0.40, 8: 0.97}, 10: {2: 0.75, 4: 1.0, 8: 1.0}}
 """By seeds and differences in standard deviations; a test holds it."""
+NOT_BELIEVED, BEYOND = "not believed", "beyond the utility allowance"
+"""Why an entry has neither rank nor immunity."""
 SMALLEST = 1e-12
 """Errors below it are not told apart."""
 
@@ -47,7 +49,8 @@ def ranked(
         tells: Whether U is resolved above Z.
         allowance: Accuracy that the protocol lets a defense cost.
     """
-    ordered = _flagged(sorted(entries, key=_weakness))
+    ordered = sorted(entries, key=_weakness)
+    noise = noisy({e.defense: e.by_seed for e in ordered})
     stands = {e.defense: _standing(e, official, tells, allowance) for e in ordered}
     compared = [
         e for e in ordered if e.answers and (e.is_control or not stands[e.defense])
@@ -73,6 +76,8 @@ def ranked(
     return [
         replace(
             entry,
+            flags=[*entry.flags, *noise.get(entry.defense, ())],
+            immunity=None if _is_out(stands[entry.defense]) else entry.immunity,
             standing=stands[entry.defense],
             rank=ranks.get(entry.defense),
             of=len(fit),
@@ -89,21 +94,35 @@ def _standing(entry: Entry, official: bool, tells: bool, allowance: float) -> st
     if not official:
         return "not ranked"
     if entry.caught:
-        return f"not believed: {entry.caught}"
+        return f"{NOT_BELIEVED}: {entry.caught}"
     if not entry.complete:
         return f"preliminary: {entry.lacking}"
     cost = entry.utility_cost
     if cost is not None and cost.high > allowance:
-        return "beyond the utility allowance"
+        return BEYOND
     return ""
 
 
+def _is_out(standing: str) -> bool:
+    """Whether what it loses or does makes immunity mean nothing."""
+    return standing == BEYOND or standing.startswith(NOT_BELIEVED)
+
+
 def parted(entries: Sequence[Entry]) -> set[tuple[str, str]]:
-    """Pairs (higher, lower) of defenses whose W surely differ, by Holm's procedure."""
+    """Pairs (higher, lower) of defenses whose W surely differ, by Holm's procedure.
+
+    Both readings of W must part them.
+    """
+    return _parted([(e.defense, e.answers) for e in entries]) & _parted(
+        [(e.defense, e.outright) for e in entries]
+    )
+
+
+def _parted(lines: Sequence[tuple[str, Answers | None]]) -> set[tuple[str, str]]:
     pairs = [
-        (e.defense, f.defense, difference(e.answers, f.answers))
-        for e, f in combinations(entries, 2)
-        if e.answers is not None and f.answers is not None
+        (name, other, difference(first, second))
+        for (name, first), (other, second) in combinations(lines, 2)
+        if first is not None and second is not None
     ]
     return {
         (first, second) if gap.values[0] > 0 else (second, first)
@@ -165,22 +184,6 @@ def _needed(
             gap = difference(entry.answers, before.answers)
             found[entry.defense] = gap.seeds_needed(ERROR / pairs)
     return found
-
-
-def _flagged(entries: Sequence[Entry]) -> list[Entry]:
-    """`entries`, those that are far noisier than the board flagged."""
-    spreads = {
-        e.defense: stdev(e.by_seed.values()) for e in entries if len(e.by_seed) > 1
-    }
-    if not spreads:
-        return list(entries)
-    most = max(LEAST, NOISY * median(spreads.values()))
-    return [
-        replace(e, flags=[*e.flags, "noisy: its seeds spread far more than others'"])
-        if spreads.get(e.defense, 0) > most
-        else e
-        for e in entries
-    ]
 
 
 def _weakness(entry: Entry) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median, stdev
 
 from bench.boards.answers import Answers
 from bench.boards.cells import Cell, answered
@@ -98,6 +99,18 @@ def _of_all(cells: Sequence[Cell], lines: Lines) -> Iterable[str]:
     soft = strongest(answered(c for c in cells if c not in labels))
     if hard and soft and above(hard.answers, soft.answers):
         yield "hard labels beat confidences: these mislead or are masked"
+
+
+def noisy(by_seed: Mapping[str, Mapping[int, float]]) -> dict[str, list[str]]:
+    """Warnings by defense for those whose seeds spread far more than the others'.
+
+    Args:
+        by_seed: W of each defense, seed by seed.
+    """
+    spreads = {n: stdev(w.values()) for n, w in by_seed.items() if len(w) > 1}
+    most = max(LEAST, NOISY * median(spreads.values())) if spreads else LEAST
+    words = ["noisy: its seeds spread far more than others'"]
+    return {name: words for name, spread in spreads.items() if spread > most}
 
 
 def above(first: Line, second: Line) -> bool:

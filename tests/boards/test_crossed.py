@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from scipy import stats
 
 from bench.boards.answers import Answers, answers_of
 from bench.boards.crossed import Crossed, difference, mean, share
-from bench.boards.ranking import POWER, error_of, holm, rank_intervals
+from bench.boards.intervals import spanned
+from bench.boards.ranking import POWER, error_of, holm, parted, rank_intervals
 from bench.boards.strongest import strongest
 from bench.testing.rows import steal_row
 
@@ -114,6 +117,30 @@ def test_choosing_among_equals_adds_nothing_to_w() -> None:
     assert abs(np.mean(gaps)) < np.mean(widths) / 10
     highest = strongest({"low": answers(np.zeros((3, 9))), "high": attacks["a0"]})
     assert highest is not None and highest.name == "high"
+
+
+@pytest.mark.parametrize("gap", [0, 1])
+@pytest.mark.parametrize("n", [5, 10])
+def test_attacks_near_each_other_neither_part_equals_nor_narrow_w(
+    n: int, gap: int
+) -> None:
+    """Eight attacks a defense, seven of them `gap` standard deviations weaker."""
+    rng, boards, false, inside = np.random.default_rng(n + gap), 100, 0, 0
+    for _ in range(boards):
+        entries: list[Any] = []
+        for name in "abcde":
+            shares = 0.5 + rng.normal(0, 0.01, (8, n))
+            shares[1:] -= gap / 100
+            best = strongest({str(k): answers(one) for k, one in enumerate(shares)})
+            assert best is not None
+            known = {"answers": best.answers, "outright": best.outright}
+            entries.append(SimpleNamespace(defense=name, **known))
+            w = spanned(mean(best.answers), mean(best.outright))
+            inside += w.low <= 0.5 <= w.high
+        false += bool(parted(entries))
+
+    assert false / boards <= 0.05 + 2 * (0.05 * 0.95 / boards) ** 0.5
+    assert inside / boards / 5 > 0.93
 
 
 def test_rows_hold_the_answers() -> None:
