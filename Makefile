@@ -8,7 +8,7 @@ READY := .venv/.ready
 .PHONY: demo test check site speed clean
 
 demo: $(READY)  ## nasty meets KD and DAFL on the digits, then the pages
-	$(BIN)/bench run --defense nasty --attack kd --attack dafl
+	$(BIN)/bench run --untuned --seeds 3 --defense nasty --attack kd --attack dafl
 	$(BIN)/bench site
 
 test: $(READY)  ## the whole test suite
