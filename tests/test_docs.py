@@ -90,7 +90,7 @@ def test_the_defense_on_the_contributing_page_keeps_the_contract(tmp_path, capsy
 
     code = main(["check", f"{tmp_path / 'rounding.py'}:Rounding"])
 
-    assert (code, "7 of 7 promises kept" in capsys.readouterr().out) == (0, True)
+    assert (code, "8 of 8 promises kept" in capsys.readouterr().out) == (0, True)
 
 
 def test_versions_agree():

@@ -12,21 +12,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, fields, replace
+from dataclasses import MISSING, asdict, fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar, get_type_hints
 
-from bench.results.rows import (
-    Attacked,
-    ProtectRow,
-    Row,
-    StealRow,
-    TeacherRow,
-    TryRow,
-    TuneRow,
-)
-from bench.results.scores import Choice, Validation
+from bench.results.rows import ProtectRow, Row, StealRow, TeacherRow
 from bench.testing.protocol import PROTOCOL
 from bench.threat.access import Access
 
@@ -54,8 +45,6 @@ CHOSEN: dict[str, Any] = {
 """Columns whose value matters to somebody."""
 ANYTHING: dict[type, Any] = {str: "", int: 0, float: 0.0, bool: False}
 """By type, the value of a column that must have one and that nobody asks for."""
-MEASURED = {f.name for kind in (Validation, Choice) for f in fields(kind)} | {"tries"}
-"""Columns of tries and choices that students lack."""
 # fmt: off
 DECIDES = {
     "dataset", "data_fingerprint", "data_fraction", "augmentation", "precision",
@@ -146,33 +135,6 @@ def steal_rows(
         steal_row(defense, attack, seed, accuracy, **columns)
         for seed, accuracy in enumerate(accuracies)
     ]
-
-
-def try_row(validation: float | None = 0.8, **columns: Any) -> TryRow:
-    """One try of tuning; `columns` as in `steal_row`."""
-    row = TryRow(validation=validation, held_out=0.2, **_tuning("try", columns))
-    return replace(row, **_own(TryRow, columns))
-
-
-def tune_row(chosen: str = '{"alpha": 0.0}', **columns: Any) -> TuneRow:
-    """What tuning chose; `columns` as in `steal_row`."""
-    known = _tuning("tune", columns) | {"grid": f"[{chosen}, {{}}]"}
-    row = TuneRow(chosen=chosen, held_out=0.2, tries=["", ""], **known)
-    return replace(row, **_own(TuneRow, columns))
-
-
-def _tuning(table: str, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """All columns that the rows of tuning share with those of students."""
-    shared = {name: v for name, v in columns.items() if name not in MEASURED}
-    row = steal_row(**{"seed": -1, "accuracy": None, **shared})
-    names = {f.name for f in fields(Attacked)} - {"held_out"}
-    known = {name: getattr(row, name) for name in names}
-    return {**known, "key": columns.get("key", f"{table}{row.key[len(table) :]}")}
-
-
-def _own(kind: type[Row], columns: Mapping[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in fields(kind)}
-    return {k: v for k, v in columns.items() if k in MEASURED and k in names}
 
 
 def _granted(access: Access) -> dict[str, Any]:

@@ -25,9 +25,8 @@ from bench.testing.rows import (
     release_row,
     steal_row,
     teacher_row,
-    try_row,
-    tune_row,
 )
+from bench.testing.tuning_rows import try_row, tune_row
 
 ACCURACY = {
     ("none", "scratch", "open"): 0.9,

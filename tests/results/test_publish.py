@@ -15,9 +15,8 @@ from bench.testing.rows import (
     release_row,
     steal_row,
     teacher_row,
-    try_row,
-    tune_row,
 )
+from bench.testing.tuning_rows import try_row, tune_row
 
 ROWS: list[Row] = [steal_row(), teacher_row(), release_row(), try_row(), tune_row()]
 GOOD = teacher_row()
