@@ -331,7 +331,7 @@ def test_show_tells_a_row_by_its_key_or_the_leaderboard_or_a_hint(here, capsys):
 
 def test_check_counts_promises_names_the_broken_one_and_ends_with_4(here, capsys):
     assert main(["check", "none"]) == 0
-    assert "7 of 7 promises kept" in capsys.readouterr().out
+    assert "8 of 8 promises kept" in capsys.readouterr().out
     assert main(["check", fog(here, "return Released(teacher.train()[1])")]) == 4
     assert "broken" in capsys.readouterr().out
 
