@@ -173,6 +173,7 @@ def _utility_cost(
 ) -> Estimate | None:
     pairs = [(teachers[row.parent], row) for row in rows if row.parent in teachers]
     pairs = [(t, row) for t, row in pairs if t.accuracy is not None]
+    pairs.sort(key=lambda pair: pair[1].seed)  # as answers stand
     before = answers_of(teacher for teacher, _ in pairs)
     after = answers_of(row for _, row in pairs)
     if before is None or after is None:

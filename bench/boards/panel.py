@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.boards.cells import Cell
@@ -44,8 +44,8 @@ class Panel:
     def lacking(self, cells: Sequence[Cell], lines: Lines, is_control: bool) -> str:
         """What is missing of an entry with these `cells`, in words; mostly empty."""
         words = []
-        met = {name_of(one.attack) for one in lines.controls}
-        met |= {name_of(cell.attack) for cell in cells}
+        met = _met(one.attack for one in lines.controls)
+        met |= _met(cell.attack for cell in cells)
         if absent := sorted(self.attacks - met):
             words.append(f"no {', '.join(absent)}")
         seeds = _seeds(lines)
@@ -65,7 +65,7 @@ class Panel:
         that does not apply to the network asks for none.
         """
         attacks, seeds = {cell.attack for cell in lines.grid}, _seeds(lines)
-        met = {name_of(one.attack) for one in (*lines.controls, *lines.attacked)}
+        met = _met(one.attack for one in (*lines.controls, *lines.attacked))
         attacks |= self.attacks - met
         idle = {cell.attack for cell in cells if not cell.applies}
         of = seeds * len(attacks - idle)
@@ -73,6 +73,14 @@ class Panel:
         if not is_control:
             of += sum(_short(lines.plain.get(attack), seeds) for attack in attacks)
         return sum(len(cell.by_seed) for cell in cells), of
+
+
+def _met(labels: Iterable[str]) -> set[str]:
+    """Names of the attacks in `labels`.
+
+    An attack as its options stand is no panel's: a tuned one may be far stronger.
+    """
+    return {name_of(label) for label in labels if "untuned" not in label}
 
 
 def _short(cell: Cell | None, seeds: int) -> int:

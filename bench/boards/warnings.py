@@ -69,12 +69,8 @@ def _of_cell(cell: Cell, lines: Lines, teacher: Answers | None) -> Iterable[str]
     floor = lines.floor
     if floor is not None and above(floor, cell.answers):
         yield "did not work: below a constant answer"
-    elif (
-        floor is not None
-        and cell.defense == CONTROL_DEFENSE
-        and not above(cell.answers, floor)
-    ):
-        yield "does not work on none"
+    elif cell.defense == CONTROL_DEFENSE:
+        yield from _idle(cell.answers, lines)
     values = cell.by_seed.values()
     if floor is not None and len(values) > 1:
         low, high = min(values), max(values)
@@ -91,6 +87,17 @@ def _of_cell(cell: Cell, lines: Lines, teacher: Answers | None) -> Iterable[str]
     known = plain.answers if plain else None
     if known and set(known.environments) != set(cell.answers.environments):
         yield "measured in another environment than none"
+
+
+def _idle(answers: Answers, lines: Lines) -> Iterable[str]:
+    """Of an attack on the undefended teacher; one seed tells nothing."""
+    floor, zero = lines.floor, lines.zero.answers
+    if len(answers.seeds) < 2:
+        return
+    if floor is not None and not above(answers, floor):
+        yield "does not work on none"
+    elif lines.tells and zero is not None and not above(answers, zero):
+        yield "no better on none than no teacher"
 
 
 def _of_all(cells: Sequence[Cell], lines: Lines) -> Iterable[str]:

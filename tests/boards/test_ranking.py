@@ -15,7 +15,7 @@ from bench.boards.ranking import parted
 from bench.boards.sentence import sentence
 from bench.boards.warnings import DISHONEST
 from bench.errors import Status
-from bench.planning.protocol import Track
+from bench.planning.protocol import Track, Tuning
 from bench.results.flags import REACHES, Flag
 from bench.results.index import Results
 from bench.results.rows import Row, StealRow
@@ -162,6 +162,43 @@ def test_who_lacks_an_attack_or_a_seed_is_preliminary() -> None:
     assert entry(fewer, "whole").standing == "preliminary: 2 of 3 seeds"
 
 
+def test_an_untuned_attack_stands_in_for_no_tuned_one() -> None:
+    grid = ({"alpha": 0.0}, {"alpha": 1.0})
+    tuning = Tuning(grid={"kd": grid}, untuned=("kd",))
+    untuned = field_of({"wall": [0.5] * 3})
+    told = {"grid": tuning.as_json("kd"), "held_out": tuning.held_out}
+    tuned = [
+        *steal_rows("none", "kd", U, **told),
+        *steal_rows("wall", "kd", [0.6] * 3, **told),
+    ]
+    panel = {"attacks": ("scratch", "kd"), "tuning": tuning}
+
+    alone = only(untuned, **panel)
+    both = only([*untuned, *tuned], **panel)
+
+    assert alone.official and rank(entry(alone, "wall")) == "preliminary: no kd"
+    assert rank(entry(both, "wall")) == "1 of 1"
+
+
+def test_what_the_weights_lose_is_paired_by_seed_whatever_ended_first() -> None:
+    before = [0.98, 0.95, 0.92]
+    teachers = [teacher_row(seed, share) for seed, share in enumerate(before)]
+    first, *others = (
+        release_row("wall", seed, network_accuracy=before[seed] - 0.001)
+        for seed in (2, 1, 0)
+    )
+    late = [first, *(later(row) for row in others)]
+    students = [
+        *steal_rows("none", "dafl", U, track="white box"),
+        *steal_rows("wall", "dafl", [0.5, 0.51, 0.52], track="white box"),
+    ]
+
+    cost = entry(only([*teachers, *late, *students]), "wall").utility_cost
+
+    assert cost is not None
+    assert (cost.low, cost.high) == pytest.approx((0.001, 0.001))
+
+
 @pytest.mark.parametrize("lost", [("scratch", 1), ("kd", 1), ("scratch", 2)])
 def test_a_seed_missing_from_a_control_is_missing_for_every_defense(
     lost: tuple[str, int],
@@ -253,6 +290,11 @@ def test_numbers_that_cannot_be_are_flagged() -> None:
     assert "copy: did not work: below a constant answer" in flags_of(rows, "hedge")
     assert "copy: collapsed at some seeds" in flags_of(rows, "rope")
     assert "copy: does not work on none" in flags_of(rows, "none")
+    at_zero = steal_rows("none", "label_kd", [0.2, 0.21, 0.19])
+    higher = [*field_of({"brick": WALLS["brick"]}), *at_zero]
+    assert "label_kd: no better on none than no teacher" in flags_of(higher, "none")
+    alone = [row for row in rows if row.seed == 0]
+    assert "on none" not in flags_of(alone, "none")
     moved = [r for r in base if getattr(r, "defense", "") != "rope"]
     told = flags_of([*moved, *elsewhere], "rope")
     assert "kd: measured in another environment than none" in told
