@@ -34,7 +34,7 @@ def show_boards(
     """Print the official boards of the tables in the folder `results`."""
     boards = official(Results(published(results)), protocols)
     if as_json:
-        dump([asdict(board) for board in boards])
+        dump([asdict(board) | {"sentence": sentence(board)} for board in boards])
         return
     if as_markdown:
         print(markdown(boards))  # noqa: T201

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,8 +14,9 @@ from bench.boards import columns
 from bench.boards.board import Board, boards
 from bench.boards.columns import COLUMNS, Column
 from bench.boards.intervals import Estimate
+from bench.boards.sentence import sentence
 from bench.cli import leaderboard as terminal
-from bench.cli.leaderboard import leaderboard, markdown
+from bench.cli.leaderboard import leaderboard, markdown, show_boards
 from bench.results.rows import Row
 from bench.testing.protocol import PROTOCOL, SOFT, TRAIN_IMAGES
 from bench.testing.rows import release_row, steal_row, teacher_row
@@ -130,3 +133,16 @@ def test_percent_has_an_interval_where_there_is_one(
 ) -> None:
     assert columns.percent(estimate) == text
     assert columns.percent(estimate, signed=True) == signed
+
+
+def test_json_has_the_sentence_and_no_single_answers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = boards([*TEACHERS, *STUDENTS], PROTOCOL)[:1]
+    monkeypatch.setattr("bench.cli.leaderboard.official", lambda *_: found)
+
+    show_boards(tmp_path, [PROTOCOL], as_json=True, as_markdown=False)
+
+    text = capsys.readouterr().out
+    assert json.loads(text)[0]["sentence"] == sentence(found[0])
+    assert "right" not in text
