@@ -120,12 +120,13 @@ def _as_json(
     rows: Sequence[Row], found: Sequence[Board], varied: Sequence[Ablation]
 ) -> dict[str, Any]:
     """Everything that the terminal shows, for machines."""
+    from bench.boards.sentence import sentence
     from bench.results.rows import BULKY
 
     hidden = BULKY | {"curve"}
     plain = [{k: v for k, v in asdict(row).items() if k not in hidden} for row in rows]
     return {
         "rows": plain,
-        "boards": [asdict(board) for board in found],
+        "boards": [asdict(one) | {"sentence": sentence(one)} for one in found],
         "ablations": [asdict(one) for one in varied],
     }
