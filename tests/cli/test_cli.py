@@ -64,7 +64,7 @@ def test_a_run_prints_the_table_and_publishes_its_rows(here, capsys):
 
     out = capsys.readouterr().out
     assert code == 0
-    assert "open: digits, cnn2 to cnn2" in out
+    assert "open: digits, cnn2 to lenet5" in out
     assert "nasty" in out and "control" in out and "zero line Z" in out
     assert "6 tasks (1 teachers, 2 releases, 3 students), 0 cached" in out
     tables = {"protect.parquet", "steal.parquet", "teacher.parquet"}
@@ -95,7 +95,7 @@ def test_a_dry_run_shows_the_plan_and_what_is_cached_and_touches_nothing(here, c
 
     out = capsys.readouterr().out
     assert code == 0
-    assert "to do   kd from nasty to cnn2 #0" in out
+    assert "to do   kd from nasty to lenet5 #0" in out
     assert "6 tasks" in out and "nothing was run" in out
     assert not (here / "results").exists()
     main([*RUN, "--attack", "scratch"])
@@ -103,8 +103,8 @@ def test_a_dry_run_shows_the_plan_and_what_is_cached_and_touches_nothing(here, c
     main([*RUN, "--precision", "fp32", "--dry-run", "--json"])
     plan = json.loads(capsys.readouterr().out)
     cached = {task["task"]: task["cached"] for task in plan["tasks"]}
-    assert cached["scratch from none to cnn2 #0"] is True
-    assert cached["kd from nasty to cnn2 #0"] is False
+    assert cached["scratch from none to lenet5 #0"] is True
+    assert cached["kd from nasty to lenet5 #0"] is False
     assert all(task["official"] for task in plan["tasks"])
 
 
@@ -322,7 +322,7 @@ def test_show_tells_a_row_by_its_key_or_the_leaderboard_or_a_hint(here, capsys):
     assert main(["show", key[:6], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["key"] == key
     assert main(["show", "--protocol", "tiny.toml"]) == 0
-    assert "open: digits, cnn2 to cnn2" in capsys.readouterr().out
+    assert "open: digits, cnn2 to lenet5" in capsys.readouterr().out
     assert main(["show", "dafll"]) == 2
     assert "did you mean 'dafl'?" in one_line(capsys)
     assert main(["rum"]) == 2

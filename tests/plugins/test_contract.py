@@ -71,6 +71,8 @@ def test_a_bad_plugin_is_caught_by_the_promise_that_it_breaks(
 def test_every_promise_is_broken_by_a_bad_plugin(kind: Kind) -> None:
     names = {promise.__name__ for promise in contract.PROMISES[kind]}
 
+    # What reads a plugin's source is broken in files of their own, in tests/dishonest.
+    names -= {"takes_what_it_was_granted"}
     assert {case[1] for of, case in CASES if of == kind} == names
 
 
