@@ -32,6 +32,10 @@ class Tuner:
     """By network."""
     made: dict[tuple[object, ...], Tune] = field(default_factory=dict)
     """Seeds share their tuning."""
+    settled: dict[tuple[object, ...], tuple[Plugin, Recipe]] = field(
+        default_factory=dict
+    )
+    """Attack and recipe by attack, student and item."""
 
     def of(self, plain: Steal, pair: Pair, ranked: Access | None) -> Iterator[Steal]:
         """`plain` as it is tuned, and as it stands where the protocol wants it too.
@@ -86,7 +90,7 @@ class Tuner:
                 surrogates=plain.surrogates,
                 held_out=self._held_out,
             )
-            settled = [self._settled(plain, item) for item in items]
+            settled = [self._once(plain, item) for item in items]
             self.made[what] = Tune(
                 target=target,
                 attack=plain.attack,
@@ -104,6 +108,13 @@ class Tuner:
     def _held_out(self) -> float:
         tuning = self.request.protocol.tuning
         return tuning.held_out if tuning else 0.0
+
+    def _once(self, plain: Steal, item: Mapping[str, Any]) -> tuple[Plugin, Recipe]:
+        """`_settled`, which reads source, once for all defenses and accesses."""
+        what = (plain.attack, plain.student, json.dumps(item))
+        if what not in self.settled:
+            self.settled[what] = self._settled(plain, item)
+        return self.settled[what]
 
     def _settled(self, plain: Steal, item: Mapping[str, Any]) -> tuple[Plugin, Recipe]:
         """The attack and the recipe that `item` stands for."""
