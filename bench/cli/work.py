@@ -44,12 +44,23 @@ class How:
         gpu = wanted and (self.address is not None or torch.cuda.is_available())
         return Session(
             store=store,
-            command=shlex.join(["bench", *sys.argv[1:]]),
+            command=told(sys.argv[1:]),
             device="cuda" if gpu else "cpu",
             threads=self.cpus,
             timeout=self.timeout,
             compiled=self.compiled and gpu,
         )
+
+
+def told(words: Sequence[str]) -> str:
+    """The command as rows tell it: without folders, which are this machine's alone."""
+    kept, skip = ["bench"], False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if not skip and name not in ("--store", "--results"):
+            kept.append(word)
+        skip = not skip and name in ("--store", "--results") and not equals
+    return shlex.join(kept)
 
 
 def do(
@@ -88,7 +99,8 @@ def do(
         except KeyboardInterrupt:
             display.stop()
             kept = f"{len(done) + len(rows)} of {len(tasks)} tasks are kept"
-            say(err, f"bench: interrupted; {kept}; to go on: {session.command}")
+            again = shlex.join(["bench", *sys.argv[1:]])
+            say(err, f"bench: interrupted; {kept}; to go on: {again}")
             raise SystemExit(130) from None
     return rows
 

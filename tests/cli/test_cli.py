@@ -10,6 +10,7 @@ import tiny
 
 from bench.boards.board import Board, leaderboard
 from bench.cli import main
+from bench.cli.work import told
 from bench.planning import protocol as protocols
 from bench.results.index import Results
 from bench.results.publish import published
@@ -50,6 +51,12 @@ def ranked(here: Path) -> list[Board]:
     """The boards of the tiny protocol that rank something."""
     own = protocols.load(str(here / "tiny.toml"))
     return leaderboard(Results(published(here / "results")), [own])
+
+
+def test_rows_tell_the_command_without_the_folders_of_this_machine() -> None:
+    words = ["run", "--store", "/a b", "--defense", "nasty", "--results=/c"]
+
+    assert told(words) == "bench run --defense nasty"
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
