@@ -12,7 +12,7 @@ demo: $(READY)  ## nasty meets KD and DAFL on the digits, then the pages
 	$(BIN)/bench site
 
 test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## style and types, as in CI and before a commit
 	$(BIN)/ruff check
