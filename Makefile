@@ -8,7 +8,8 @@ READY := .venv/.ready
 .PHONY: demo test check site speed clean
 
 demo: $(READY)  ## nasty meets KD and DAFL on the digits, then the pages
-	$(BIN)/bench run --untuned --seeds 3 --defense nasty --attack kd --attack dafl
+	$(BIN)/bench run --untuned --seeds 3 --defense nasty --attack kd --attack dafl \
+		--track open --track 'data-free white-box'
 	$(BIN)/bench site
 
 test: $(READY)  ## the whole test suite
