@@ -9,13 +9,30 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from bench import __all__ as FACE
 from bench.code import Code
+from bench.plugins.left_behind import left_behind
 from bench.results.flags import REACHES
 
 MOST = 5
 """Flags of one plugin at most."""
-MODULES = {"gc", "inspect", "ctypes", "sys", "importlib", "builtins", "traceback"}
-"""Modules by which one walks memory, frames or other modules."""
+MODULES = {
+    "gc",
+    "inspect",
+    "ctypes",
+    "sys",
+    "importlib",
+    "builtins",
+    "traceback",
+    "pickle",
+    "marshal",
+    "copyreg",
+    "subprocess",
+    "multiprocessing",
+    "threading",
+    "socket",
+}
+"""Modules by which one walks memory, frames, other modules or other processes."""
 DATA = ("sklearn.datasets", "torchvision.datasets", "datasets")
 """Modules that lead to test images."""
 DUNDERS = {
@@ -23,59 +40,104 @@ DUNDERS = {
     "f_locals",
     "f_globals",
     "tb_frame",
+    "gi_frame",
+    "cr_frame",
+    "cell_contents",
     "__self__",
+    "__func__",
     "__dict__",
+    "__slots__",
     "__closure__",
     "__globals__",
+    "__builtins__",
     "__wrapped__",
     "__subclasses__",
     "__getattribute__",
+    "__getstate__",
+    "__reduce__",
+    "__reduce_ex__",
     "__code__",
 }
-BLIND = {"getattr", "vars", "eval", "exec"}
+BLIND = {"getattr", "vars", "eval", "exec", "globals", "locals", "__import__"}
 """Functions that look up what the text may not say."""
+UNSAID = {"attrgetter", "methodcaller", "asdict", "astuple", "__builtins__"}
+"""Names that look up the same wherever they stand."""
 OWN = {"self", "cls"}
-CHANGES = {"append", "extend", "insert", "add", "update", "setdefault", "appendleft"}
-"""Methods by which a module's list, set or dict keeps something for later."""
+PLAIN = OWN | {"F", "nn", "torch"}
+"""Whose attributes may be looked up by a name that is computed."""
 
 
 def reaches(code: Code) -> list[str]:
     """Flags for what the files of `code` take, each once, in the order of the text."""
     found: dict[str, None] = {}
     for name, text in code.texts():
-        for line, what in _of(ast.parse(text)):
+        tree = ast.parse(text)
+        for line, what in sorted({*_of(tree), *left_behind(tree)}):
             found[f"{REACHES}{what} ({name}, line {line})"] = None
     return list(found)[:MOST]
 
 
 def _of(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    kept = _module_names(tree)
+    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    modules = _imported(tree)
     for node in ast.walk(tree):
         match node:
-            case ast.Attribute(value=value, attr=attr) if _is_private(value, attr):
-                yield node.lineno, ast.unparse(node)
+            case ast.Attribute(value=value, attr=attr):
+                led = not _is_foreign(_dotted(value, modules))  # told once a chain
+                if _is_private(value, attr) or (
+                    led and _is_foreign(_dotted(node, modules))
+                ):
+                    yield node.lineno, ast.unparse(node)
+            case ast.MatchClass(kwd_attrs=names):
+                private = [n for n in names if _is_private(node.cls, n)]
+                yield from ((node.lineno, f"match {name}") for name in private)
             case ast.Import(names=names):
                 for alias in names:
                     if _is_foreign(alias.name):
                         yield node.lineno, f"import {alias.name}"
-            case ast.ImportFrom(module=str(module)) if _is_foreign(module):
-                yield node.lineno, f"from {module} import"
-            case ast.Global(names=names):
-                yield node.lineno, f"global {', '.join(names)}"
-            case ast.Call(
-                func=ast.Name(id="getattr" | "vars" | "eval" | "exec" as name)
-            ):
+            case ast.ImportFrom(module=module, names=names, level=level):
+                full = [f"{module}.{alias.name}" for alias in names]
+                taken = [alias.name for alias in names if alias.name in UNSAID]
+                if level > 1 or (level == 0 and any(map(_is_foreign, full))) or taken:
+                    yield node.lineno, f"from {'.' * level}{module or ''} import"
+            case ast.Call(func=ast.Name(id=name)) if name in BLIND:
                 if _is_blind(name, node):
                     yield node.lineno, ast.unparse(node)
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield from _kept_for_later(node, kept)
+            case ast.Name(id=name):
+                if name in UNSAID or (name in BLIND and id(node) not in called):
+                    yield node.lineno, name
 
 
-def _is_foreign(module: str) -> bool:
-    """Whether importing `module` leads past what a plugin is granted."""
-    inside = module.startswith("bench.") and module != "bench.options"
-    data = any(module == name or module.startswith(f"{name}.") for name in DATA)
-    return inside or data or module.partition(".")[0] in MODULES
+def _imported(tree: ast.Module) -> dict[str, str]:
+    """The modules, in full, that names of this file stand for."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                found[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return found
+
+
+def _dotted(node: ast.expr, modules: dict[str, str]) -> str:
+    """`node` as `module.name` in full; empty where it begins with no module."""
+    if isinstance(node, ast.Attribute):
+        owner = _dotted(node.value, modules)
+        return owner and f"{owner}.{node.attr}"
+    return modules.get(node.id, "") if isinstance(node, ast.Name) else ""
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether the dotted `name` leads past what a plugin is granted."""
+    first, *rest = name.split(".")
+    if first == "bench":
+        return bool(rest) and rest[0] not in {"options", "*", *FACE}
+    data = any(name == module or name.startswith(f"{module}.") for module in DATA)
+    # A module is found behind others too: `dataclasses.sys` is `sys`.
+    return data or bool(MODULES & {first, *rest})
 
 
 def _is_private(value: ast.expr, attr: str) -> bool:
@@ -96,37 +158,4 @@ def _is_blind(name: str, call: ast.Call) -> bool:
     if isinstance(what, ast.Constant) and isinstance(what.value, str):
         return what.value.startswith("_")
     owner = call.args[0] if call.args else None
-    return not (isinstance(owner, ast.Name) and owner.id in OWN | {"F", "nn", "torch"})
-
-
-def _module_names(tree: ast.Module) -> set[str]:
-    """Names of lists, sets and dicts that the module holds."""
-    names = set()
-    for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            value = node.value
-            holds = isinstance(value, ast.List | ast.Dict | ast.Set) or (
-                isinstance(value, ast.Call)
-                and ast.unparse(value.func).split(".")[-1]
-                in {"list", "dict", "set", "defaultdict", "deque", "OrderedDict"}
-            )
-            if holds:
-                names |= {t.id for t in targets if isinstance(t, ast.Name)}
-    return names
-
-
-def _kept_for_later(
-    function: ast.FunctionDef | ast.AsyncFunctionDef, kept: set[str]
-) -> Iterator[tuple[int, str]]:
-    """Where a function writes into what its module holds."""
-    for node in ast.walk(function):
-        match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)):
-                if name in kept and attr in CHANGES:
-                    yield node.lineno, ast.unparse(node.func)
-            case ast.Assign(targets=targets):
-                for target in targets:
-                    holder = getattr(target, "value", None)
-                    if isinstance(holder, ast.Name) and holder.id in kept:
-                        yield node.lineno, ast.unparse(target)
+    return not (isinstance(owner, ast.Name) and owner.id in PLAIN)
