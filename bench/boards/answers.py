@@ -64,10 +64,6 @@ class Answers:
         right = np.array(shares, dtype=float)[:, None]
         return Answers(self.seeds, right, self.environments)
 
-    def always(self, share: float) -> Answers:
-        """What gets `share` of the images right at every seed, in place of these."""
-        return Answers(self.seeds, np.full(self.right.shape, share), self.environments)
-
 
 def answers_of(rows: Iterable[Scored]) -> Answers | None:
     """The answers of `rows`, one a seed, all of which ended well; None of no rows."""

@@ -38,13 +38,19 @@ class Column:
     """It stands at the right."""
 
 
-def percent(estimate: Estimate | None, signed: bool = False) -> str:
-    """A proportion as "98.3 [97.1, 99.5]" in percent; a dash where there is none."""
+def percent(estimate: Estimate | None, signed: bool = False, least: int = 2) -> str:
+    """A proportion as "98.3 [97.1, 99.5]" in percent; a dash where there is none.
+
+    Args:
+        estimate: A share.
+        signed: Whether a plus stands before what is above 0.
+        least: How many seeds an interval needs to be told.
+    """
     if estimate is None:
         return "-"
     sign = "+" if signed else ""
     value = f"{100 * estimate.value:{sign}.1f}"
-    if estimate.n < 2:
+    if estimate.n < least:
         return value
     low, high = 100 * estimate.low, 100 * estimate.high
     return f"{value} [{low:{sign}.1f}, {high:{sign}.1f}]"

@@ -59,7 +59,7 @@ def curves(students: Iterable[Student], varied: Varied) -> Iterator[Curve]:
     groups: dict[tuple[str, str, str], list[Student]] = defaultdict(list)
     for one in students:
         # What tuning chose is not what the options say.
-        tuned = varied == "attack" and one.row.grid != "[]"
+        tuned = varied == "attack" and one.row.is_tuned
         if not one.row.teacherless and not tuned:
             groups[_group(one, varied)].append(one)
     found = [

@@ -78,6 +78,16 @@ def zero_line(
     if scene.access.labelled:
         zeros = cells_of(one for one in controls if not one.row.reference)
         return line_of(strongest(answered(zeros)))
+    return constant_line(scene, here, constant)
+
+
+def constant_line(
+    scene: Scene, here: Iterable[Student], constant: Mapping[str, float]
+) -> Line:
+    """What the best constant answer is worth in `scene`; chance where none is known.
+
+    Arguments are as for `zero_line`.
+    """
     share = constant.get(scene.place.data_fingerprint)
     source = "the best constant answer"
     if share is None:
@@ -158,11 +168,8 @@ class Lines:
     @cached_property
     def floor(self) -> float | None:
         """The accuracy of a constant answer."""
-        share = self.constant.get(self.scene.place.data_fingerprint)
-        if share is not None:
-            return share
-        classes = next((o.row.classes for o in self.attacked if o.row.classes), None)
-        return 1 / classes if classes else None
+        line = constant_line(self.scene, self.attacked, self.constant)
+        return line.estimate.value if line.estimate else None
 
 
 def _usual(label: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.boards.board import Board
+from bench.boards.columns import percent
 from bench.boards.entry import Entry
-from bench.boards.intervals import Estimate
 from bench.boards.lines import Line
 from bench.boards.warnings import above
 
@@ -26,7 +26,7 @@ def _lines(board: Board) -> list[tuple[str, Line]]:
 
 
 def _told(line: Line) -> str:
-    return f"{_percent(line.estimate)} ({line.source})"
+    return f"{percent(line.estimate, least=1)} ({line.source})"
 
 
 def _findings(board: Board) -> list[str]:
@@ -38,8 +38,10 @@ def _findings(board: Board) -> list[str]:
         found.append("O reaches U: who can train a teacher has nothing to steal.")
     for entry in board.entries:
         if not entry.is_control and entry.at_zero:
-            gain = _percent(entry.gain, signed=True)
-            found.append(f"{entry.defense} is at the zero line (gain {gain}).")
+            gain = entry.gain and percent(entry.gain, signed=True, least=1)
+            found.append(
+                f"{entry.defense} is at the zero line (gain {gain or 'unknown'})."
+            )
     late = [e.defense for e in board.entries if _unfinished(e)]
     if late:
         found.append(f"Not finished: attacks on {', '.join(late)} have not converged.")
@@ -48,14 +50,3 @@ def _findings(board: Board) -> list[str]:
 
 def _unfinished(entry: Entry) -> bool:
     return any("not converged" in flag for flag in entry.flags)
-
-
-def _percent(estimate: Estimate | None, signed: bool = False) -> str:
-    if estimate is None:
-        return "unknown"
-    sign = "+" if signed else ""
-    value = f"{100 * estimate.value:{sign}.1f}"
-    if estimate.n == 0:
-        return value
-    low, high = 100 * estimate.low, 100 * estimate.high
-    return f"{value} [{low:{sign}.1f}, {high:{sign}.1f}]"

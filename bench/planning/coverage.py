@@ -73,7 +73,7 @@ class Coverage(Labels):
             return False
         if "swept" not in roles:
             return self._tunes(row)
-        if row.grid != "[]":
+        if row.is_tuned:
             return False
         # A point of a sweep meets plain plugins, and no track that is a study itself.
         ranked = [track.ranked for track in self.protocol.tracks.values()]
@@ -82,7 +82,7 @@ class Coverage(Labels):
     def _tunes(self, row: StealRow) -> bool:
         """Whether the protocol lets the attack choose from what it chose from."""
         tuning = self.protocol.tuning
-        if tuning is None or row.grid == "[]":
+        if tuning is None or not row.is_tuned:
             untuned = tuning is not None and row.attack in tuning.untuned
             return untuned or self.grid(row.attack) == row.grid
         asked = (self.grid(row.attack), tuning.held_out)

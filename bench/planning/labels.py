@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from bench.planning.protocol import Protocol, Track
 from bench.plugins.spec import Kind, brackets, short_name
+from bench.results.grid import UNTUNED
 from bench.results.rows import Attacked, Defended
 from bench.threat.access import Access, ImageGrant, TeacherGrant
 
@@ -85,7 +86,7 @@ class Labels:
         label = self.label(*used(row, "attack"))
         words = []
         if row.grid != self.grid(row.attack) and label == row.attack:
-            words.append("untuned" if row.grid == "[]" else "tuned otherwise")
+            words.append("tuned otherwise" if row.is_tuned else "untuned")
         if row.effort != 1:
             words.append(f"effort={row.effort}")
         if not words:
@@ -96,7 +97,7 @@ class Labels:
     def grid(self, attack: str) -> str:
         """What the protocol lets `attack` choose from, as rows hold it."""
         tuning = self.protocol.tuning
-        return tuning.as_json(attack) if tuning else "[]"
+        return tuning.as_json(attack) if tuning else UNTUNED
 
     def track(self, access: Access) -> str:
         """The name of the track that grants `access`, and what departs from its usual.

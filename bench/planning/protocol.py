@@ -25,6 +25,7 @@ from pydantic import (
 from bench.errors import BadProtocol, UnknownName
 from bench.options import Count, Fraction
 from bench.recipe import Recipe
+from bench.results.grid import grid_of
 from bench.threat.access import Access, ImageGrant, TeacherGrant
 
 HOME = Path(__file__).parents[1] / "protocols"
@@ -91,7 +92,7 @@ class Tuning(BaseModel):
 
     def as_json(self, attack: str) -> str:
         """All items of `attack`, as rows hold them."""
-        return f"[{', '.join(self.items(attack))}]"
+        return grid_of(self.items(attack))
 
 
 class Protocol(BaseModel):

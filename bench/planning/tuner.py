@@ -59,7 +59,7 @@ class Tuner:
         if not items or ranked is None or tuning is None:
             yield plain
             return
-        yield replace(plain, tuned=self._tune(plain, ranked, items))
+        yield replace(plain, tuned=self._tune(plain, ranked, items, tuning.held_out))
         if pair.attack.name in tuning.untuned:
             yield plain
 
@@ -76,38 +76,33 @@ class Tuner:
         ]
         return [item for place, item in enumerate(left) if item not in left[:place]]
 
-    def _tune(self, plain: Steal, ranked: Access, items: list[dict[str, Any]]) -> Tune:
+    def _tune(
+        self,
+        plain: Steal,
+        ranked: Access,
+        items: list[dict[str, Any]],
+        held_out: float,
+    ) -> Tune:
         teacher, defense = plain.target.teacher, plain.target.defense
         what = (teacher.network, defense, plain.attack, ranked, plain.student)
         if what not in self.made:
             target = Protect(replace(teacher, seed=TUNING_SEED), defense)
-            first = Try(
-                target=target,
-                attack=plain.attack,
-                access=ranked,
-                student=plain.student,
-                recipe=plain.recipe,
-                surrogates=plain.surrogates,
-                held_out=self._held_out,
-            )
+            shared: dict[str, Any] = {
+                "target": target,
+                "access": ranked,
+                "student": plain.student,
+                "surrogates": plain.surrogates,
+                "held_out": held_out,
+            }
             settled = [self._once(plain, item) for item in items]
             self.made[what] = Tune(
-                target=target,
                 attack=plain.attack,
-                access=ranked,
-                student=plain.student,
                 recipe=plain.recipe,
-                surrogates=plain.surrogates,
-                held_out=self._held_out,
                 items=tuple(map(json.dumps, items)),
-                tries=tuple(replace(first, attack=a, recipe=r) for a, r in settled),
+                tries=tuple(Try(attack=a, recipe=r, **shared) for a, r in settled),
+                **shared,
             )
         return self.made[what]
-
-    @property
-    def _held_out(self) -> float:
-        tuning = self.request.protocol.tuning
-        return tuning.held_out if tuning else 0.0
 
     def _once(self, plain: Steal, item: Mapping[str, Any]) -> tuple[Plugin, Recipe]:
         """`_settled`, which reads source, once for all defenses and accesses."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 
 from bench import __all__ as FACE
 from bench.code import Code
@@ -67,14 +68,18 @@ PLAIN = OWN | {"F", "nn", "torch"}
 """Whose attributes may be looked up by a name that is computed."""
 
 
-def reaches(code: Code) -> list[str]:
-    """Flags for what the files of `code` take, each once, in the order of the text."""
+@cache
+def reaches(code: Code) -> tuple[str, ...]:
+    """Flags for what the files of `code` take, each once, in the order of the text.
+
+    They are read once a process: tasks of one plugin share its text.
+    """
     found: dict[str, None] = {}
     for name, text in code.texts():
         tree = ast.parse(text)
         for line, what in sorted({*_of(tree), *left_behind(tree)}):
             found[f"{REACHES}{what} ({name}, line {line})"] = None
-    return list(found)[:MOST]
+    return tuple(found)[:MOST]
 
 
 def _of(tree: ast.Module) -> Iterator[tuple[int, str]]:

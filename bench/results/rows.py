@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import ClassVar
 
+from bench.results.grid import UNTUNED
 from bench.results.scores import (
     Choice,
     Portrait,
@@ -38,7 +39,7 @@ class Row:
     key: str
     """The task's name in the store: a hash of all that decides its result."""
     status: str
-    """ok | failed | oom | diverged | timeout | skipped | unfit."""
+    """ok | failed | oom | diverged | timeout | skipped | not_applicable | unfit."""
     reason: str = ""
     """One line; empty when the status is ok."""
     dataset: str
@@ -150,8 +151,7 @@ class Attacked(Defended):
     teacherless: bool
     """A control that never asks the teacher."""
     reference: bool = False
-    """A teacherless student that costs more than an attack: a line to read the others
-    by, and no part of the zero line."""
+    """A teacherless student that costs more than an attack: no part of Z."""
     student: str
     """The student's network."""
     student_recipe: str
@@ -163,6 +163,11 @@ class Attacked(Defended):
     `attack_options`, and from the recipe as `recipe.NAME`; empty without tuning."""
     held_out: float = 0.0
     """Share of the granted images on which tuning compares."""
+
+    @property
+    def is_tuned(self) -> bool:
+        """It chose from a grid."""
+        return self.grid != UNTUNED
 
 
 @dataclass(frozen=True, kw_only=True)

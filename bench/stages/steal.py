@@ -57,9 +57,8 @@ class Steal(Attempt):
 
         attack, recipe, chosen = self.attack, self.recipe, "{}"
         if self.tuned is not None:
-            best = self.tuned.chosen(bench)
+            best, chosen = self.tuned.chosen(bench)
             attack, recipe = best.attack, best.recipe
-            chosen = self.tuned.items[self.tuned.tries.index(best)]
         trained = self.train(bench, attack, recipe)
         with seeded(0, bench.device):
             released = self.target.load(bench)  # nobody has asked this one

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import Skipped, Status
+from bench.results.grid import grid_of
 from bench.results.rows import TryRow, TuneRow
 from bench.results.scores import Choice
 from bench.stages.attempt import Attempt
@@ -56,7 +57,7 @@ class Tune(Attempt):
     @property
     def grid(self) -> str:
         """All items, as one JSON list."""
-        return f"[{', '.join(self.items)}]"
+        return grid_of(self.items)
 
     def columns(self) -> dict[str, Any]:
         """Those of the attempt, the grid and the share held out."""
@@ -92,12 +93,16 @@ class Tune(Attempt):
         )
         return Result((choice,), {})
 
-    def chosen(self, bench: Workbench) -> Try:
-        """The try that an earlier task chose."""
+    def chosen(self, bench: Workbench) -> tuple[Try, str]:
+        """The try that an earlier task chose, and its item.
+
+        Raises:
+            Skipped: that task left no row.
+        """
         row = bench.store.row(self.key)
         if not isinstance(row, TuneRow):
             raise Skipped(f"nothing is known of '{self.label}'")
-        return self.tries[self.items.index(row.chosen)]
+        return self.tries[self.items.index(row.chosen)], row.chosen
 
     def _on_each_others(
         self, bench: Workbench, well: Sequence[bool]
